@@ -1,0 +1,1 @@
+"""Configuration: scopes that merge, each value with its origin."""

@@ -1,0 +1,96 @@
+"""Every exception of the toolkit: what happened, what to do, and the exit code that says so."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the exit code of every command means."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNHEALTHY = 3
+    REFUSED = 4
+
+
+class ToolkitError(Exception):
+    """An error that is told to the user without a traceback.
+
+    Parameters:
+        message: what happened, and to which bot or file and line.
+        hint: what to do about it.
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ToolkitError):
+    """The command line, or what it names, is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnhealthyError(ToolkitError):
+    """The work was done, but a bot is not well or differs from what was wanted."""
+
+    exit_code = ExitCode.UNHEALTHY
+
+
+class RefusedError(ToolkitError):
+    """Nothing was done: locked, in conflict, or not permitted."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class SecretError(ToolkitError):
+    """A token reference cannot be resolved. The message never holds the token."""
+
+
+class ProtocolError(ToolkitError):
+    """A peer sent what the control protocol does not allow."""
+
+
+class BackendError(ToolkitError):
+    """The supervisor cannot be reached or did not do what it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault in a fleet's files.
+
+    Parameters:
+        file: the file, as the user named it or relative to the fleet file.
+        line: counted from 1; 0 where the whole file is meant.
+        path: the keys down to the value, joined by dots, such as ``bots.alice.token``.
+        message: what is wrong and what was expected; never a value that may be a secret.
+        hint: what to do, or the nearest known name.
+    """
+
+    file: str
+    line: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        where = f"{place}: {self.path}: " if self.path else f"{place}: "
+        return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class InvalidFleetError(ToolkitError):
+    """The fleet's files have faults; all of them are in ``problems``."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, problems: list[Problem]) -> None:
+        count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"the fleet has {count}{lines}", "mend them and run `toolkit validate`")
+        self.problems = problems

@@ -1,0 +1,1 @@
+"""The fleet: what `fleet.yaml` and `bots.d/*.yaml` say, loaded and checked."""

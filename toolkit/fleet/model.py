@@ -1,0 +1,93 @@
+"""What a fleet is, once its files are read and found valid."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from toolkit.botfile import App, Limits, Log, Restart
+from toolkit.secrets import TokenReference
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a fleet's files; the line counts from 1."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file that the fleet was read from, and what it was then."""
+
+    path: Path
+    sha256: str
+    mtime_ns: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What bots share.
+
+    Parameters:
+        directory: the working folder, absolute.
+        python: the interpreter that `bot-runner` is installed in, absolute; "" is the toolkit's own.
+        environment: variables of the process.
+        stop_s: seconds from SIGTERM to the end that a bot has to drain.
+    """
+
+    name: str
+    app: App
+    directory: str
+    python: str = ""
+    endpoint: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+    restart: Restart = Restart()
+    log: Log = Log()
+    stop_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """One instance."""
+
+    name: str
+    type: str
+    token: TokenReference | None = None
+    endpoint: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """All of it.
+
+    Parameters:
+        file: the fleet file, absolute.
+        root: where the fleet keeps everything instead of the user's state folder, or None.
+        positions: where each value stands, by its path of keys, such as ("bots", "alice", "token").
+        sources: the files read, the fleet file first.
+    """
+
+    name: str
+    file: Path
+    backend: Literal["auto", "supervisord", "systemd"]
+    root: Path | None
+    endpoint: str
+    config: Mapping[str, Any]
+    types: Mapping[str, Type]
+    bots: Mapping[str, Bot]
+    sources: tuple[Source, ...]
+    positions: Mapping[tuple[str | int, ...], Position]
+
+    def position(self, *path: str | int) -> Position:
+        """Where a value stands; the nearest enclosing one that is known."""
+        while path:
+            if path in self.positions:
+                return self.positions[path]
+            path = path[:-1]
+        return Position(self.file.name, 0)

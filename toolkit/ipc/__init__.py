@@ -1,0 +1,1 @@
+"""Talk with a running bot over its control socket."""

@@ -1,0 +1,63 @@
+"""The run record: a runner's own memory of its starts, read by everything that shows a bot."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+
+
+class LastExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last run ended.
+
+    Parameters:
+        at: when, RFC 3339 in UTC; of an end that nobody saw, when the next start found it.
+        kind: ``stopped`` (asked to), ``failed`` (ended by itself, with a class), or ``died`` (nothing was
+            recorded: a signal, the kernel or a power cut ended it).
+        failure: the name of the FailureClass, or "" where there is none.
+        code: the exit code, where the runner chose it.
+        reason: one line for people, without secrets.
+        uptime_s: how long that run lasted, in seconds.
+    """
+
+    at: str
+    kind: Literal["stopped", "failed", "died"]
+    failure: str = ""
+    code: int | None = None
+    reason: str = ""
+    uptime_s: float = 0.0
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one bot's starts were.
+
+    Parameters:
+        starts: starts since the last orderly stop, this one included.
+        total_starts: starts since the record began.
+        failures: runs in a row that ended unasked before they counted as healthy.
+        started_at: when the present or last run began, RFC 3339 in UTC.
+        pid: the runner of the present run; None when it ended in a way that was recorded.
+        last_exit: how the run before the present one ended, or the last one where none is present.
+    """
+
+    version: int = VERSION
+    starts: int = 0
+    total_starts: int = 0
+    failures: int = 0
+    started_at: str = ""
+    pid: int | None = None
+    last_exit: LastExit | None = None
+
+    @property
+    def restarts(self) -> int:
+        """Starts since the last orderly stop that nobody asked for: all but the first."""
+        return max(0, self.starts - 1)
+
+
+def read(path: Path) -> RunRecord:
+    """The record in a file; an empty one where there is none or it cannot be understood."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+    except (OSError, msgspec.DecodeError):
+        return RunRecord()
