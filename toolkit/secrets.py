@@ -11,7 +11,8 @@ import msgspec
 
 from toolkit.errors import SecretError
 
-TOKEN_PATTERN = re.compile(r"\b([0-9]{3,20}):([A-Za-z0-9_-]{30,})")
+# A token stands by itself, or right after `bot` in a URL of the Bot API.
+TOKEN_PATTERN = re.compile(r"(?:\b|(?<=bot))([0-9]{3,20}):([A-Za-z0-9_-]{30,})")
 _WHOLE_TOKEN = re.compile(r"([0-9]{3,20}):[A-Za-z0-9_-]{20,}")
 MAX_TOKEN_BYTES = 4096
 
