@@ -1,0 +1,136 @@
+"""Holds the layers: a module imports its own layer and lower ones only."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# The longest matching prefix tells a module's layer.
+LAYERS = {
+    "toolkit": 0,
+    "toolkit.errors": 0,
+    "toolkit.files": 1,
+    "toolkit.fleet": 1,
+    "toolkit.botfile": 1,
+    "toolkit.lifecycle": 1,
+    "toolkit.paths": 1,
+    "toolkit.run_record": 1,
+    "toolkit.secrets": 1,
+    "toolkit.selectors": 1,
+    "toolkit.templates": 1,
+    "toolkit.ipc": 1,
+    "toolkit.ipc.protocol": 1,
+    "toolkit.render": 2,
+    "toolkit.config": 2,
+    "toolkit.deploy": 2,
+    "toolkit.deploy.plan": 2,
+    "toolkit.health": 2,
+    "toolkit.db": 3,
+    "toolkit.revisions": 3,
+    "toolkit.lock": 3,
+    "toolkit.spool": 3,
+    "toolkit.shell": 3,
+    "toolkit.ipc.client": 3,
+    "toolkit.ipc.server": 3,
+    "toolkit.backends": 3,
+    "toolkit.sandbox": 3,
+    "toolkit.scaffold": 3,
+    "toolkit.observe": 4,
+    "toolkit.logs": 4,
+    "toolkit.operate": 5,
+    "toolkit.deploy.check": 4,
+    "toolkit.deploy.execute": 4,
+    "toolkit.deploy.leftovers": 4,
+    "toolkit.deploy.observed": 4,
+    "toolkit.deploy.prepare": 4,
+    "toolkit.deploy.settle": 4,
+    "toolkit.cli": 6,
+}
+# All that a runner may load of the toolkit: it must start quickly and stay small.
+RUNNER_MAY_IMPORT = {
+    "botfile",
+    "errors",
+    "files",
+    "health",
+    "ipc",
+    "lifecycle",
+    "run_record",
+    "secrets",
+    "spool",
+}
+START_PROGRAMS = {"subprocess", "pty", "multiprocessing"}
+MAY_START_PROGRAMS = {"toolkit.shell", "bot_runner.programs"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if (ROOT / name.replace(".", "/")).with_suffix(".py").exists():
+                    yield name
+
+
+def layer(module: str) -> int:
+    parts = module.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    known = next((prefix for prefix in prefixes if prefix in LAYERS), None)
+    assert known, module
+    assert known != "toolkit" or module == "toolkit", f"{module} has no layer: add it to the table"
+    return LAYERS[known]
+
+
+@pytest.mark.parametrize("path", modules("toolkit"), ids=dotted)
+def test_toolkit_imports_only_siblings_and_lower_layers(path):
+    module = dotted(path)
+    for imported in imports(path):
+        assert not imported.startswith("bot_runner"), f"{module} imports {imported}"
+        if imported.startswith("toolkit."):
+            assert layer(imported) <= layer(module), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("path", modules("bot_runner"), ids=dotted)
+def test_the_runner_imports_little_of_the_toolkit(path):
+    for imported in imports(path):
+        if imported.startswith("toolkit."):
+            assert imported.split(".")[1] in RUNNER_MAY_IMPORT, f"{dotted(path)} imports {imported}"
+
+
+@pytest.mark.parametrize("path", modules("toolkit") + modules("bot_runner"), ids=dotted)
+def test_one_place_starts_programs(path):
+    if dotted(path) not in MAY_START_PROGRAMS:
+        assert not START_PROGRAMS & {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", modules("toolkit") + modules("bot_runner"), ids=dotted)
+def test_only_the_command_line_prints(path):
+    if not dotted(path).startswith("toolkit.cli"):
+        calls = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call)
+        ]
+        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+@pytest.mark.parametrize("path", modules("toolkit") + modules("bot_runner"), ids=dotted)
+def test_nothing_is_left_unfinished(path):
+    marks = ("TO" + "DO", "FIX" + "ME", "X" * 3, "NotImplemented" + "Error")
+    assert not [mark for mark in marks if mark in path.read_text(encoding="utf-8")]

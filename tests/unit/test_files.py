@@ -1,0 +1,64 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from toolkit import files
+from toolkit.errors import RefusedError
+from toolkit.lock import changing
+
+
+def test_a_file_is_replaced_whole_with_its_mode(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    files.write_atomically(path, "new", 0o640)
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
+    path = tmp_path / "a"
+    path.mkdir()  # a rename over a folder fails
+    with pytest.raises(OSError, match="directory"):
+        files.write_atomically(path, "new")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_folders_are_made_private(tmp_path):
+    files.make_private(tmp_path / "a" / "b")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+    files.remove(tmp_path / "a" / "nothing")
+
+
+HOLD = """
+import sys, pathlib
+from toolkit.lock import changing
+with changing(pathlib.Path(sys.argv[1]), "toolkit deploy"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_second_command_is_refused_and_told_who_is_first(tmp_path, eventually):
+    path = tmp_path / "fleet.lock"
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(RefusedError) as caught, changing(path, "toolkit up"):
+            pass
+        assert "toolkit deploy" in caught.value.message
+        assert f"pid {first.pid}" in caught.value.message
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+
+    def free():
+        with changing(path, "toolkit up"):
+            return True
+
+    assert eventually(free), "the kernel frees the lock of a killed process"

@@ -1,0 +1,75 @@
+import re
+from datetime import UTC, datetime
+from itertools import islice
+
+import pytest
+
+from toolkit import logs
+from toolkit.errors import UsageError
+from toolkit.logs import Filter, Line
+
+JSON = '{"ts": "2026-01-01T00:00:0%d.000Z", "level": "INFO", "logger": "bot", "message": "m%d"}\n'
+TEXT = "2026-01-01T00:00:0%d.500Z ERROR bot: t%d\n"
+
+
+@pytest.fixture
+def two(tmp_path):
+    alice, bob = tmp_path / "alice.log", tmp_path / "bob.log"
+    alice.write_text("".join(JSON % (n, n) for n in (3, 4)))
+    (tmp_path / "alice.log.1").write_text("".join(JSON % (n, n) for n in (1, 2)))
+    bob.write_text("".join(TEXT % (n, n) for n in (1, 3)) + "Traceback:\n  deep\n")
+    return {"alice": alice, "bob": bob}
+
+
+def messages(lines):
+    return [line.message for line in lines]
+
+
+def test_logs_are_merged_by_time_over_rotations(two):
+    assert messages(logs.last(two, Filter(), None)) == ["m1", "t1", "m2", "m3", "t3", "m4"]
+    assert messages(logs.last(two, Filter(), 2)) == ["t3", "m4"]
+
+
+def test_lines_without_a_time_belong_to_the_record_before(two):
+    last = logs.last({"bob": two["bob"]}, Filter(), 1)[0]
+    assert last.exception == "Traceback:\n  deep"
+    assert last.as_text(with_bot=True).startswith("2026-01-01T00:00:03.500Z bob ERROR")
+
+
+def test_since_and_grep(two):
+    assert messages(logs.last(two, Filter(since="2026-01-01T00:00:03.000Z"), None)) == ["m3", "t3", "m4"]
+    assert messages(logs.last(two, Filter(pattern=re.compile("deep|m2")), None)) == ["m2", "t3"]
+
+
+def test_a_log_that_is_not_there_is_empty(tmp_path):
+    assert logs.last({"alice": tmp_path / "no.log"}, Filter(), 10) == []
+
+
+@pytest.mark.parametrize("text", ['{"ts": 1', "{}", "[1]", '{"message": "no time"}', "plain", "\x00\x1b[31m"])
+def test_any_line_is_shown(text):
+    assert logs.parse_line("a", text).message == text
+
+
+def test_since_takes_ages_and_times():
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert logs.parse_since("90m", now) == "2026-01-01T22:30:00.000Z"
+    assert logs.parse_since("2026-01-01T10:00:00+02:00", now) == "2026-01-01T08:00:00.000Z"
+    for wrong in ("soon", "10", "-5m", "99999999999d"):
+        with pytest.raises(UsageError, match="neither an age nor a time"):
+            logs.parse_since(wrong, now)
+
+
+def test_follow_tells_what_comes_and_goes_on_through_a_rotation(two, tmp_path):
+    alice = two["alice"]
+    lines = logs.follow({"alice": alice}, Filter())
+    with alice.open("a") as file:
+        file.write(JSON % (5, 5))
+    alice.rename(tmp_path / "alice.log.2")
+    alice.write_text(JSON % (6, 6) + '{"half')
+    assert messages(islice(lines, 2)) == ["m5", "m6"]
+    lines.close()
+
+
+def test_the_shape_of_json():
+    line = Line("t", "alice", "INFO", "bot", "hi")
+    assert line.as_json() == {"bot": "alice", "ts": "t", "level": "INFO", "logger": "bot", "message": "hi"}

@@ -1,0 +1,106 @@
+import sqlite3
+
+import pytest
+
+from toolkit import db, revisions
+from toolkit.errors import ToolkitError
+from toolkit.fleet.model import Source
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+from toolkit.revisions import Applied
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return FleetPaths("demo", tmp_path / "demo")
+
+
+def row(bot, revision):
+    return Applied(bot, "echo", "supervisord", "u", "f", revision)
+
+
+def test_revisions_are_numbered_and_kept_whole(paths, tmp_path):
+    files = [RenderedFile(paths.unit("alice"), "one"), RenderedFile(paths.botfile("alice"), "two")]
+    with revisions.opened(paths) as history:
+        assert history.begin(tmp_path / "fleet.yaml", files) == 1
+        assert history.last() == (1, "applying")
+        history.finish(1, whole=True)
+        assert history.begin(tmp_path / "fleet.yaml", files) == 2
+        history.finish(2, whole=False)
+    with revisions.opened(paths) as history:
+        assert history.last() == (2, "failed")
+    kept = sqlite3.connect(paths.database).execute(
+        "SELECT revision, path, text FROM revision_file JOIN content USING (sha256) ORDER BY revision, path"
+    )
+    assert list(kept)[:2] == [(1, "bots/alice/bot.json", "two"), (1, "units/demo-alice.conf", "one")]
+
+
+def test_the_applied_manifest_survives_and_forgets(paths, tmp_path):
+    with revisions.opened(paths) as history:
+        number = history.begin(tmp_path / "fleet.yaml", [])
+        history.put_in_force([row("bob", number), row("alice", number)])
+        history.hold(["bob"])
+    with revisions.opened(paths) as history:
+        assert list(history.applied()) == ["alice", "bob"]
+        assert history.held() == {"bob"}
+        history.forget("bob")
+        assert list(history.applied()) == ["alice"]
+        assert history.held() == set()
+
+
+def test_a_bot_that_is_held_is_released(paths):
+    with revisions.opened(paths) as history:
+        history.hold(["bob", "alice"])
+        history.release(["bob"])
+        assert history.held() == {"alice"}
+
+
+def test_changed_and_new_files_are_told(paths, tmp_path):
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("a")
+    (tmp_path / "bots.d").mkdir()
+    status = fleet.stat()
+    digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    with revisions.opened(paths) as history:
+        assert history.changed_sources() == []
+        history.note_sources([Source(fleet, digest, status.st_mtime_ns, status.st_size)])
+        assert history.changed_sources() == []
+        fleet.touch()
+        assert history.changed_sources() == [], "the same text at another time is no change"
+        fleet.write_text("b")
+        extra = tmp_path / "bots.d" / "more.yaml"
+        extra.write_text("bots: {}")
+        assert history.changed_sources() == [fleet, extra]
+
+
+def test_a_fleet_belongs_to_one_file(paths, tmp_path):
+    with revisions.opened(paths) as history:
+        assert history.owner() is None
+        history.claim(tmp_path / "fleet.yaml")
+        assert history.owner() == tmp_path / "fleet.yaml"
+
+
+def test_a_transaction_is_all_or_nothing(paths):
+    connection = db.connect(paths.database)
+
+    def twice():
+        with db.transaction(connection):
+            connection.execute("INSERT INTO meta VALUES ('a', 'b')")
+            connection.execute("INSERT INTO meta VALUES ('a', 'c')")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        twice()
+    assert connection.execute("SELECT count(*) FROM meta").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_damaged_database_is_told_and_a_newer_one_refused(paths):
+    db.connect(paths.database).close()
+    newer = sqlite3.connect(paths.database)
+    newer.execute("PRAGMA user_version = 999")
+    newer.close()
+    with pytest.raises(ToolkitError, match="newer toolkit"):
+        db.connect(paths.database)
+    paths.database.write_bytes(b"garbage" * 1000)
+    with pytest.raises(ToolkitError, match=r"fleet\.db"):
+        db.connect(paths.database)

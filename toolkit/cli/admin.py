@@ -1,0 +1,89 @@
+"""Commands that change which bots run: start, stop, restart, shutdown."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from toolkit.cli.context import JsonFlag, Selectors, Wait, backend_of, invocation, selected
+from toolkit.cli.output import Progress, echo, emit_json, note
+from toolkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.observe import BotView
+
+app = typer.Typer(help="Start, stop and restart bots.", no_args_is_help=True)
+
+
+def _chosen(selectors: list[str] | None) -> list[str]:
+    if not selectors:
+        raise UsageError("which bots?", "name them, or say `all`")
+    return selectors
+
+
+def _report(views: "list[BotView]", wanted: str, as_json: bool) -> None:
+    """Tell how the bots are now; exit 3 where one is not as wanted."""
+    if as_json:
+        emit_json({"bots": [view.as_json() for view in views]})
+    else:
+        for view in views:
+            echo(f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
+            if view.hint and view.state != wanted:
+                note(f"hint: {view.hint}")
+    if any(view.state != wanted for view in views):
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+@app.command("start-bot")
+def start_bot(
+    context: typer.Context, bots: Selectors = None, wait: Wait = 30.0, as_json: JsonFlag = False
+) -> None:
+    """Start bots; from now on they come back by themselves."""
+    from toolkit.operate import start
+
+    paths, names, _, _ = selected(context, _chosen(bots))
+    progress = Progress("settled")
+    try:
+        views = start(paths, names, backend_of(paths), wait, progress)
+    finally:
+        progress.clear()
+    _report(views, "RUNNING", as_json)
+
+
+@app.command("stop-bot")
+def stop_bot(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
+    """Drain and stop bots; they stay stopped, also over deploys and reboots, until `start-bot`."""
+    from toolkit.operate import stop
+
+    paths, names, _, _ = selected(context, _chosen(bots))
+    _report(stop(paths, names, backend_of(paths)), "STOPPED", as_json)
+
+
+@app.command("restart-bot")
+def restart_bot(
+    context: typer.Context, bots: Selectors = None, wait: Wait = 30.0, as_json: JsonFlag = False
+) -> None:
+    """Drain and start bots again, one after another; stops at the first that does not get ready."""
+    from toolkit.operate import restart
+
+    paths, names, _, _ = selected(context, _chosen(bots))
+    progress = Progress("restarted")
+    try:
+        views = restart(paths, names, backend_of(paths), wait, progress)
+    finally:
+        progress.clear()
+    if len(views) < len(names) and not as_json:
+        note(f"stopped there: {len(names) - len(views)} not restarted")
+    _report(views, "RUNNING", as_json)
+
+
+@app.command("shutdown-system")
+def shutdown_system(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Stop all bots in parallel; the supervisor stays, and `up` brings the bots back."""
+    from toolkit.operate import shutdown
+
+    paths = invocation(context).paths()
+    ran = shutdown(paths, backend_of(paths), end_supervisor=False)
+    if as_json:
+        emit_json({"fleet": paths.fleet, "was_running": ran})
+    else:
+        echo(f"all bots of fleet {paths.fleet} are stopped")

@@ -1,0 +1,169 @@
+"""Commands that look at bots: list, status, logs, health."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli.context import JsonFlag, Selectors, backend_of, selected
+from toolkit.cli.output import duration, echo, emit_json, note, size, table
+from toolkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.observe import BotView
+
+app = typer.Typer(help="Look at bots.", no_args_is_help=True)
+
+
+def _views(context: typer.Context, selectors: list[str] | None) -> "tuple[list[BotView], list[Path]]":
+    from toolkit.observe import observe
+
+    paths, bots, views, changed = selected(context, selectors or [])
+    return (views if views is not None else observe(paths, bots, backend_of(paths))), changed
+
+
+def _say_stale(changed: list[Path]) -> None:
+    if changed:
+        more = f" and {len(changed) - 1} more" if changed[1:] else ""
+        note(f"note: {changed[0].name}{more} changed since the last deploy; see `toolkit plan`")
+
+
+@app.command("list")
+def list_bots(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
+    """Show bots, a line each: state, readiness, memory, cpu."""
+    views, changed = _views(context, bots)
+    if as_json:
+        emit_json({"bots": [view.as_json() for view in views], "undeployed": [str(path) for path in changed]})
+        return
+    rows = [
+        (
+            view.name,
+            view.type,
+            view.backend,
+            str(view.state),
+            "yes" if view.ready else "no",
+            str(view.pid or "-"),
+            duration(view.uptime_s),
+            str(view.restarts),
+            size(view.memory_bytes),
+            "-" if view.cpu_percent is None else f"{view.cpu_percent:.1f} %",
+            view.reason,
+        )
+        for view in views
+    ]
+    table(
+        rows,
+        ("NAME", "TYPE", "BACKEND", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "MEMORY", "CPU", "REASON"),
+    )
+    _say_stale(changed)
+
+
+@app.command()
+def status(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
+    """Show all that is known of bots; exit 3 where one that should run is not well."""
+    views, changed = _views(context, bots)
+    if as_json:
+        emit_json({"bots": [view.as_json() for view in views], "undeployed": [str(path) for path in changed]})
+    else:
+        echo("\n\n".join("\n".join(_described(view)) for view in views))
+        _say_stale(changed)
+    if any(view.state not in ("RUNNING", "STOPPED", "DEFINED", "PAUSED") for view in views):
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+def _described(view: "BotView") -> list[str]:
+    told = view.details
+    facts: dict[str, Any] = {
+        "type": view.type,
+        "backend": view.backend,
+        "state": f"{view.state}{': ' + view.reason if view.reason else ''}",
+        "hint": view.hint,
+        "telegram": f"@{told['username']}" if told.get("username") else "",
+        "pid": view.pid,
+        "uptime": duration(view.uptime_s) if view.uptime_s is not None else "",
+        "restarts": view.restarts,
+        "memory": size(view.memory_bytes) if view.memory_bytes else "",
+        "cpu": "" if view.cpu_percent is None else f"{view.cpu_percent:.1f} %",
+        "updates": told.get("updates_handled"),
+        "errors": told.get("errors"),
+        "last poll": _ago(told.get("poll_age_s")),
+        "loop lag": "" if told.get("loop_lag_s") is None else f"{told['loop_lag_s'] * 1000:.0f} ms",
+        "oldest in flight": _ago(told.get("oldest_in_flight_s")),
+        "last exit": _exit_words(told.get("last_exit")),
+    }
+    return [view.name] + [
+        f"  {name + ':':<17} {fact}" for name, fact in facts.items() if fact not in (None, "")
+    ]
+
+
+def _ago(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f} s ago"
+
+
+def _exit_words(last_exit: dict[str, Any] | None) -> str:
+    if not last_exit:
+        return ""
+    from toolkit.lifecycle import FailureClass
+
+    failure = FailureClass.of(last_exit.get("failure") or "")
+    parts = [last_exit["at"], failure.words if failure else last_exit["kind"], last_exit.get("reason")]
+    return ", ".join(str(part) for part in parts if part)
+
+
+@app.command()
+def health(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
+    """Show whether bots do their work; exit 3 where one does not."""
+    views, _ = _views(context, bots)
+    sick = [view for view in views if view.state not in ("RUNNING", "STOPPED", "PAUSED")]
+    if as_json:
+        keys = ("name", "state", "ready", "reason", "hint", "poll_age_s", "loop_lag_s", "oldest_in_flight_s")
+        shapes = [view.as_json() for view in views]
+        emit_json({"healthy": not sick, "bots": [{key: shape[key] for key in keys} for shape in shapes]})
+    else:
+        rows = [(view.name, str(view.state), view.reason or "-", view.hint or "-") for view in views]
+        table(rows, ("NAME", "STATE", "REASON", "HINT"))
+    if sick:
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    bots: Selectors = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the logs grow.")] = False,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", min=0, help="The newest lines to show; 0 for all.")
+    ] = 50,
+    since: Annotated[str, typer.Option(help="An age such as 10m, or a time such as 2026-01-31T08:00Z.")] = "",
+    grep: Annotated[str, typer.Option(help="A regular expression that a line must hold.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Show bots' logs, merged in the order of time."""
+    import json
+    import re
+    from datetime import UTC, datetime
+
+    from toolkit import logs as library
+
+    try:
+        pattern = re.compile(grep) if grep else None
+    except re.error as fault:
+        raise UsageError(f"--grep {grep}: {fault}") from None
+    wanted = library.Filter(library.parse_since(since, datetime.now(UTC)) if since else "", pattern)
+    paths, names, _, _ = selected(context, bots or [])
+    files = {name: paths.log(name) for name in names}
+
+    def show(line: library.Line) -> None:
+        echo(
+            json.dumps(line.as_json(), ensure_ascii=False)
+            if as_json
+            else line.as_text(with_bot=len(files) > 1)
+        )
+
+    # With --follow the ends of the files are marked first, so that no line falls between.
+    coming = library.follow(files, wanted) if follow else None
+    for line in library.last(files, wanted, lines or None):
+        show(line)
+    if coming:
+        for line in coming:
+            show(line)

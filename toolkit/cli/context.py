@@ -1,0 +1,153 @@
+"""What every command starts from: which fleet, where it lies, which bots it has."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.errors import SecretError, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.backends import Backend
+    from toolkit.fleet.model import Fleet
+    from toolkit.observe import BotView
+    from toolkit.paths import FleetPaths
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON of a stable shape (docs/json.md).")]
+Wait = Annotated[float, typer.Option("--wait", help="Seconds in which a bot must get ready.", min=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The global options.
+
+    Parameters:
+        fleet_file: the fleet file, as the user named it.
+        root: what takes the place of the user's state folder, or None.
+        debug: whether errors come with a traceback.
+    """
+
+    fleet_file: Path
+    root: Path | None
+    debug: bool
+
+    def load(self) -> "tuple[Fleet, FleetPaths]":
+        """The fleet from its files, checked."""
+        from toolkit.fleet.loader import load
+        from toolkit.paths import fleet_paths
+
+        self._need_file()
+        fleet = load(self.fleet_file, os.environ, self.root)
+        return fleet, fleet_paths(fleet.name, self.root or fleet.root)
+
+    def paths(self) -> "FleetPaths":
+        """Where the fleet lies, without reading its files whole where a glance is enough."""
+        from toolkit.fleet.identity import quick_identity
+        from toolkit.paths import fleet_paths
+
+        self._need_file()
+        known = quick_identity(self.fleet_file)
+        if known is None:
+            return self.load()[1]
+        name, root = known
+        return fleet_paths(name, self.root or root)
+
+    def _need_file(self) -> None:
+        if not self.fleet_file.is_file():
+            hint = "`toolkit init` writes one; -f FILE or TOOLKIT_FLEET names another"
+            raise UsageError(f"no fleet file {self.fleet_file}", hint)
+
+
+def invocation(context: typer.Context) -> Invocation:
+    """The global options of this call."""
+    found = context.find_object(Invocation)
+    if found is None:  # completion runs without the callback that makes it
+        return Invocation(Path(os.environ.get("TOOLKIT_FLEET", "fleet.yaml")), None, debug=False)
+    return found
+
+
+def bots_in_force(call: Invocation, paths: "FleetPaths") -> tuple[dict[str, str], list[Path]]:
+    """The type of each bot by name, and the fleet's files that were changed since the last deploy.
+
+    They come from the applied manifest; from the fleet's files where nothing was deployed yet.
+    """
+    from toolkit import revisions
+
+    if paths.database.exists():
+        with revisions.opened(paths) as history:
+            applied = history.applied()
+            if applied:
+                return {name: row.type for name, row in applied.items()}, history.changed_sources()
+    fleet, _ = call.load()
+    return {bot.name: bot.type for bot in fleet.bots.values()}, []
+
+
+def backend_of(paths: "FleetPaths") -> "Backend":
+    """The supervisor of the fleet."""
+    from toolkit.backends import backend
+
+    return backend("supervisord", paths)
+
+
+def selected(
+    context: typer.Context, selectors: list[str], *, answer_s: float = 2.0
+) -> "tuple[FleetPaths, dict[str, str], list[BotView] | None, list[Path]]":
+    """The bots that the selectors mean: where they lie, their types, their views if states were asked for."""
+    from toolkit.observe import observe
+    from toolkit.selectors import Candidate, needs_state, select
+
+    call = invocation(context)
+    paths = call.paths()
+    bots, changed = bots_in_force(call, paths)
+    views = None
+    if needs_state(selectors):
+        views = observe(paths, bots, backend_of(paths), answer_s=answer_s)
+    states = {view.name: str(view.state) for view in views or []}
+    names = select(selectors, [Candidate(bot, kind, states.get(bot, "")) for bot, kind in bots.items()])
+    if views is not None:
+        views = [view for view in views if view.name in names]
+    return paths, {name: bots[name] for name in names}, views, changed
+
+
+def complete_bot(context: typer.Context, incomplete: str) -> list[str]:
+    """Names and selectors for the shell's completion; nothing where the fleet cannot be read."""
+    from toolkit.errors import ToolkitError
+
+    call = invocation(context)
+    try:
+        bots, _ = bots_in_force(call, call.paths())
+    except ToolkitError:
+        return []
+    words = ["all", *bots, *sorted({f"type:{kind}" for kind in bots.values()})]
+    return [word for word in words if word.startswith(incomplete)]
+
+
+Selectors = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[BOT]...",
+        help="Names, globs, type:T, state:S or all.",
+        autocompletion=complete_bot,
+        show_default=False,
+    ),
+]
+
+
+def sandbox_bot(context: typer.Context, name: str) -> tuple[str, str]:
+    """The endpoint and the Telegram id of a bot that is in force.
+
+    Raises:
+        ToolkitError: there is no such bot, or its token must be had by running a command.
+    """
+    from toolkit import botfile
+    from toolkit.secrets import bot_id, read_token
+
+    paths, bots, _, _ = selected(context, [name])
+    if len(bots) != 1:
+        raise UsageError(f"{name!r} means {len(bots)} bots", "name one")
+    bot = botfile.load(paths.botfile(next(iter(bots))))
+    if bot.token is None:
+        raise SecretError(f"bot {bot.name} has no token")
+    return bot.endpoint, bot_id(read_token(bot.token, os.environ))

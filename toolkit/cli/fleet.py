@@ -1,0 +1,221 @@
+"""Commands on the whole fleet: init, validate, render, plan, deploy, up, down."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli.context import Invocation, JsonFlag, Wait, backend_of, invocation
+from toolkit.cli.output import Progress, echo, emit_json, note, table
+from toolkit.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from toolkit.deploy.execute import Report
+    from toolkit.deploy.plan import Step
+
+TakeOver = Annotated[bool, typer.Option("--take-over", help="Deploy it from this fleet file from now on.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (init, validate, render, plan, deploy, up, down):
+        app.command()(command)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
+    name: Annotated[str, typer.Option(help="The fleet's name.")] = "demo",
+    endpoint: Annotated[
+        str, typer.Option(help="The Bot API server; the default is where `toolkit sandbox` listens.")
+    ] = "http://127.0.0.1:8081",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="A file of real tokens, one a line: one bot each, on Telegram's own server."),
+    ] = None,
+    keep_in_folder: Annotated[
+        bool, typer.Option("--keep-in-folder", help="Keep sockets, logs and state in the folder itself.")
+    ] = False,
+) -> None:
+    """Write an annotated fleet that runs: fleet.yaml, two example bots, and their tokens."""
+    from toolkit.scaffold import write_fleet
+
+    written = write_fleet(folder, name, None if token_file else endpoint, token_file, keep_in_folder)
+    for path in written:
+        echo(f"wrote {path}")
+    where = "" if folder == Path() else f" -f {folder / 'fleet.yaml'}"
+    if not token_file:
+        echo("next: `toolkit sandbox --detach` starts a Bot API server to try it with")
+    echo(f"next: `toolkit{where} up` starts the bots")
+
+
+def validate(
+    context: typer.Context,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of fleet.yaml.")] = False,
+    import_apps: Annotated[bool, typer.Option("--import", help="Import each type's app as well.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check the fleet's files; all faults at once."""
+    if schema:
+        import json
+
+        from toolkit.fleet.schema import SCHEMA
+
+        echo(json.dumps(SCHEMA, indent=2))
+        return
+    from toolkit.deploy.check import check_fleet
+    from toolkit.errors import InvalidFleetError
+
+    call = invocation(context)
+    try:
+        fleet, paths = call.load()
+        check_fleet(fleet, paths, import_apps=import_apps)
+    except InvalidFleetError as error:
+        if not as_json:
+            raise
+        shape = [{name: getattr(problem, name) for name in problem.__slots__} for problem in error.problems]
+        emit_json({"valid": False, "problems": shape})
+        raise typer.Exit(ExitCode.USAGE) from None
+    if as_json:
+        emit_json({"valid": True, "problems": [], "fleet": fleet.name, "bots": len(fleet.bots)})
+    else:
+        count = f"{len(fleet.bots)} bots of {len(fleet.types)} types"
+        echo(f"{call.fleet_file}: fleet {fleet.name} is valid: {count}")
+
+
+def render(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="A folder to write the files to.")] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print the files.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write or print the units and bot files that the fleet's files give; nothing is put in force."""
+    from toolkit.deploy.prepare import prepare
+    from toolkit.files import make_private, write_atomically
+
+    if (out is None) == (not stdout):
+        raise UsageError("give either --out DIR or --stdout")
+    fleet, paths = invocation(context).load()
+    prepared = prepare(fleet, paths)
+    relative = [(file.path.relative_to(paths.home), file) for file in prepared.files]
+    if as_json:
+        emit_json(
+            {
+                "files": [
+                    {"path": str(path), "mode": oct(f.mode), "content": f.content} for path, f in relative
+                ]
+            }
+        )
+    elif stdout:
+        echo("\n".join(f"# {path}\n{file.content}" for path, file in relative))
+    if out is not None:
+        for path, file in relative:
+            make_private((out / path).parent)
+            write_atomically(out / path, file.content, file.mode)
+        if not as_json:
+            echo(f"wrote {len(relative)} files to {out}")
+
+
+def plan(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Show what a deploy would do, bot by bot, with the reason; exit 3 where there is something to do."""
+    from toolkit.deploy.execute import foresee
+    from toolkit.deploy.plan import Action, summary
+
+    fleet, paths = invocation(context).load()
+    steps = foresee(fleet, paths, backend_of(paths))
+    if as_json:
+        emit_json({"fleet": fleet.name, "steps": _steps_json(steps)})
+    else:
+        _show_steps(steps)
+        echo(summary(steps))
+    if any(step.action is not Action.NOTHING for step in steps):
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+def deploy(
+    context: typer.Context, wait: Wait = 30.0, take_over: TakeOver = False, as_json: JsonFlag = False
+) -> None:
+    """Put the fleet's files in force: only what changed is touched, one bot at a time."""
+    _deploy(invocation(context), wait, take_over, as_json, launch=False)
+
+
+def up(
+    context: typer.Context, wait: Wait = 30.0, take_over: TakeOver = False, as_json: JsonFlag = False
+) -> None:
+    """Start the fleet's private supervisor if it does not run, and deploy."""
+    _deploy(invocation(context), wait, take_over, as_json, launch=True)
+
+
+def down(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Stop all bots in parallel, then end the private supervisor; `up` brings all back."""
+    from toolkit.operate import shutdown
+
+    paths = invocation(context).paths()
+    ran = shutdown(paths, backend_of(paths), end_supervisor=True)
+    if as_json:
+        emit_json({"fleet": paths.fleet, "was_running": ran})
+    else:
+        echo(f"fleet {paths.fleet} is down" if ran else f"fleet {paths.fleet} was not running")
+
+
+def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, launch: bool) -> None:
+    from toolkit.deploy import execute
+
+    fleet, paths = call.load()
+    progress = Progress("settled")
+    tell = (lambda _line: None) if as_json else progress.line
+    options = execute.Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
+    try:
+        report = execute.deploy(fleet, paths, backend_of(paths), options)
+    finally:
+        progress.clear()
+    if as_json:
+        emit_json(_report_json(fleet.name, report))
+    else:
+        _show_report(report)
+    if report.unready:
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+def _show_report(report: "Report") -> None:
+    from toolkit.deploy.plan import summary
+
+    for view in report.unready:
+        note(f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
+        if view.hint:
+            note(f"hint: {view.hint}")
+    if report.untouched:
+        note(f"stopped there: {', '.join(report.untouched)} not restarted; mend the fault and deploy again")
+    if report.revision is None:
+        echo("nothing to do: what is in force is what the fleet's files say")
+        return
+    if report.launched:
+        running = len(report.views) - len(report.unready)
+        echo(f"revision {report.revision}: {running} of {len(report.steps)} bots running")
+    else:
+        echo(f"revision {report.revision}: {summary(report.steps)}")
+
+
+def _steps_json(steps: "list[Step]") -> list[dict[str, str]]:
+    return [{"bot": step.bot, "action": str(step.action), "reason": step.reason} for step in steps]
+
+
+def _report_json(fleet: str, report: "Report") -> dict[str, object]:
+    return {
+        "fleet": fleet,
+        "revision": report.revision,
+        "steps": _steps_json(report.steps),
+        "bots": [view.as_json() for view in report.views],
+        "untouched": report.untouched,
+    }
+
+
+def _show_steps(steps: "list[Step]") -> None:
+    from toolkit.deploy.plan import Action
+
+    rows = [
+        (step.bot, str(step.action), step.reason)
+        for step in steps
+        if step.action is not Action.NOTHING or step.reason
+    ]
+    if rows:
+        table(rows, ("BOT", "ACTION", "REASON"))

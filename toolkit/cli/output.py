@@ -1,0 +1,110 @@
+"""What people and programs see: text, tables, colour with meaning, JSON, progress."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_KILO = 1000
+_GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
+STATE_COLOURS = {
+    "RUNNING": _GREEN,
+    "DEGRADED": _YELLOW,
+    "INITIALIZING": _YELLOW,
+    "STARTING": _YELLOW,
+    "BACKOFF": _YELLOW,
+    "FAILED": _RED,
+    "QUARANTINED": _RED,
+    "STOPPED": _DIM,
+    "DEFINED": _DIM,
+}
+
+
+def echo(text: str = "") -> None:
+    """A line on standard output, flushed where somebody follows it."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line on standard error, which leaves standard output to what was asked for."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def emit_json(value: dict[str, Any]) -> None:
+    """One JSON document, with the version of its shape first."""
+    echo(json.dumps({"version": 1} | value, indent=2, ensure_ascii=False))
+
+
+def error(message: str, hint: str = "") -> None:
+    """An error, and what to do about it."""
+    note(f"{_painted('error:', _RED, sys.stderr.isatty())} {message}")
+    if hint:
+        note(f"hint: {hint}")
+
+
+def table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> None:
+    """Aligned columns; states are coloured on a terminal."""
+    lines = [list(headers), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in lines:
+        cells = [
+            _painted(cell, STATE_COLOURS.get(cell, ""), colour) + " " * (width - len(cell))
+            for cell, width in zip(line, widths, strict=True)
+        ]
+        echo("  ".join(cells).rstrip())
+
+
+def _painted(text: str, code: str, on: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if on and code else text
+
+
+def size(count: int | None) -> str:
+    """Bytes for people, such as ``34.2 MB``; ``-`` where unknown."""
+    if count is None:
+        return "-"
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while value >= _KILO and len(units) > 1:
+        value /= _KILO
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] in ("B", "kB") else f"{value:.1f} {units[0]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people, such as ``3d 4h``; ``-`` where unknown."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
+    first = next((i for i, (count, _) in enumerate(parts) if count), 3)
+    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2])
+
+
+class Progress:
+    """How far long work is: one line that is rewritten on a terminal, nothing where output is piped."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` bots have settled."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{self._what}: {done}/{total} ")
+            sys.stderr.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away, so that other text can stand there."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._shown = False
+
+    def line(self, text: str) -> None:
+        """A line of its own beside the progress."""
+        self.clear()
+        note(text)

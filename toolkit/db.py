@@ -1,0 +1,97 @@
+"""The fleet's database: SQLite, opened, migrated, and written in transactions only."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolkit.errors import ToolkitError
+from toolkit.files import make_private
+
+BUSY_S = 5.0
+
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE revision (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        created_at TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        fleet_file TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('applying', 'applied', 'failed'))
+    ) STRICT;
+    CREATE TABLE content (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
+    CREATE TABLE revision_file (
+        revision INTEGER NOT NULL REFERENCES revision (number),
+        path TEXT NOT NULL,
+        sha256 TEXT NOT NULL REFERENCES content (sha256),
+        mode INTEGER NOT NULL,
+        PRIMARY KEY (revision, path)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE applied (
+        bot TEXT PRIMARY KEY,
+        type TEXT NOT NULL,
+        backend TEXT NOT NULL,
+        unit_hash TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        revision INTEGER NOT NULL REFERENCES revision (number)
+    ) STRICT;
+    CREATE TABLE held (bot TEXT PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL) STRICT;
+    """,
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database, made and brought to the present version where needed.
+
+    Raises:
+        ToolkitError: it cannot be opened, is damaged, or was written by a newer toolkit.
+    """
+    hint = "check the folder's mode and free space; the bots run on without the database"
+    try:
+        make_private(path.parent)
+        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    except (sqlite3.Error, OSError) as error:
+        raise ToolkitError(f"{path}: {error}", hint) from None
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _migrate(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise ToolkitError(f"{path}: {error}", hint) from None
+    except ToolkitError:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise ToolkitError(f"{path} was written by a newer toolkit", "use that one")
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing; the write lock is taken at the start, so that it cannot fail half-way."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,1 @@
+"""Put a fleet in force: say what will be done, then do it."""

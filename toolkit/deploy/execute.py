@@ -1,0 +1,274 @@
+"""Put a fleet in force.
+
+Each step is on disk before it is acted on, so that the next deploy finishes what this one left half done.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolkit import revisions
+from toolkit.backends import Backend
+from toolkit.deploy.leftovers import sweep
+from toolkit.deploy.observed import in_force
+from toolkit.deploy.plan import Action, Step, plan
+from toolkit.deploy.prepare import Prepared, prepare
+from toolkit.deploy.settle import settle
+from toolkit.errors import RefusedError
+from toolkit.files import make_private, remove, write_atomically
+from toolkit.fleet.model import Fleet
+from toolkit.lifecycle import State
+from toolkit.lock import changing
+from toolkit.observe import BotView
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+from toolkit.revisions import Applied, Revisions
+
+
+def _silent(*_: object) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a deploy is to be done.
+
+    Parameters:
+        launch: whether to start the private supervisor where it does not run.
+        take_over: whether to take a fleet over that was deployed from another fleet file.
+        wait_s: seconds in which a bot must get ready.
+        tell: called with a line for people at each step.
+        progress: called with the number of bots that have settled and of all.
+    """
+
+    launch: bool = False
+    take_over: bool = False
+    wait_s: float = 30.0
+    tell: Callable[[str], None] = _silent
+    progress: Callable[[int, int], None] = _silent
+
+
+@dataclass(slots=True)
+class Report:
+    """What a deploy did.
+
+    Parameters:
+        revision: its number; None where nothing had to be done.
+        views: the bots that were started, as they were found at the end.
+        untouched: bots whose restart was not begun, because one before them did not get ready.
+    """
+
+    steps: list[Step]
+    revision: int | None = None
+    launched: bool = False
+    views: list[BotView] = field(default_factory=list)
+    untouched: list[str] = field(default_factory=list)
+
+    @property
+    def unready(self) -> list[BotView]:
+        """The bots that were started and are not running well."""
+        return [view for view in self.views if view.state is not State.RUNNING]
+
+
+@dataclass(frozen=True, slots=True)
+class _Deploy:
+    """What every step needs."""
+
+    prepared: Prepared
+    backend: Backend
+    history: Revisions
+    number: int
+    options: Options
+    by_path: dict[Path, RenderedFile]
+
+    @property
+    def paths(self) -> FleetPaths:
+        return self.prepared.paths
+
+    def write(self, path: Path) -> None:
+        """Put one of the rendered files in place, unless it is there already."""
+        file = self.by_path[path]
+        if _content(path) != file.content:
+            make_private(path.parent)
+            write_atomically(path, file.content, file.mode)
+
+    def put_in_force(self, bots: Sequence[str]) -> None:
+        """Remember what the supervisor now has for these bots."""
+        wanted = self.prepared.wanted
+        self.history.put_in_force(
+            Applied(
+                bot,
+                wanted[bot].type,
+                self.backend.name,
+                wanted[bot].unit_hash,
+                wanted[bot].bot_file.fingerprint(),
+                self.number,
+            )
+            for bot in bots
+        )
+
+    def settle(self, bots: Sequence[str]) -> list[BotView]:
+        """Wait until these bots have settled."""
+        kinds = {bot: self.prepared.wanted[bot].type for bot in bots}
+        return settle(self.paths, kinds, self.backend, self.options.wait_s, self.options.progress)
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) -> Report:
+    """Plan, apply, report.
+
+    Raises:
+        RefusedError: another command changes the fleet, it belongs to another fleet file, or its supervisor
+            does not run and may not be launched.
+        BackendError: the supervisor refused the units, or failed; what was done stays, and the next deploy
+            goes on from there.
+    """
+    with (
+        changing(paths.lock, "toolkit up" if options.launch else "toolkit deploy"),
+        revisions.opened(paths) as history,
+    ):
+        _check_owner(history, fleet, take_over=options.take_over)
+        alive = backend.alive()
+        if not alive and not options.launch:
+            raise RefusedError(
+                f"the supervisor of fleet {fleet.name} is not running", "start it with `toolkit up`"
+            )
+        prepared = prepare(fleet, paths, history.held())
+        kinds = {bot: want.type for bot, want in prepared.wanted.items()}
+        if not alive:
+            for bot in sweep(
+                paths, max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
+            ):
+                options.tell(f"{bot}: ended a process that had outlived its supervisor")
+        steps = plan(prepared.wanted, in_force(paths, history.applied(), kinds, backend))
+        report = Report(steps, launched=not alive)
+        by_path = {file.path: file for file in prepared.files}
+        history.claim(fleet.file)
+        if alive and all(step.action is Action.NOTHING for step in steps):
+            _refresh(_Deploy(prepared, backend, history, 0, options, by_path), steps)
+            history.note_sources(fleet.sources)
+            return report
+        backend.check([file for file in prepared.files if file.path.suffix == ".conf"])
+        report.revision = history.begin(fleet.file, prepared.files)
+        work = _Deploy(prepared, backend, history, report.revision, options, by_path)
+        whole = False
+        try:
+            (_apply if alive else _launch)(work, steps, report)
+            whole = not report.untouched
+        finally:
+            history.finish(report.revision, whole=whole)
+        if whole:
+            history.note_sources(fleet.sources)
+        return report
+
+
+def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> list[Step]:
+    """The plan that a deploy would follow now. Changes nothing."""
+    held: frozenset[str] = frozenset()
+    applied: dict[str, Applied] = {}
+    if paths.database.exists():
+        with revisions.opened(paths) as history:
+            held, applied = history.held(), history.applied()
+    wanted = prepare(fleet, paths, held).wanted
+    return plan(wanted, in_force(paths, applied, {bot: want.type for bot, want in wanted.items()}, backend))
+
+
+def _check_owner(history: Revisions, fleet: Fleet, *, take_over: bool) -> None:
+    owner = history.owner()
+    if owner and owner != fleet.file and not take_over:
+        message = f"fleet {fleet.name} is deployed from {owner}, not from {fleet.file}"
+        raise RefusedError(
+            message, "name this fleet otherwise, or pass --take-over to deploy it from here on"
+        )
+
+
+def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
+    """Everything in place first, then the supervisor, which starts what may run."""
+    for step in steps:
+        if step.action is Action.REMOVE:
+            _forget(work, step.bot)
+    wanted_units = {work.paths.unit(bot) for bot in work.prepared.wanted}
+    for stale in set(work.paths.units.glob("*.conf")) - wanted_units:
+        remove(stale)
+    for path in work.by_path:
+        work.write(path)
+    for folder in (work.paths.logs, work.paths.supervisor_socket.parent):
+        make_private(folder)
+    work.put_in_force(list(work.prepared.wanted))
+    work.options.tell(f"starting the supervisor of fleet {work.prepared.fleet.name}")
+    work.backend.launch()
+    report.views = work.settle([bot for bot, want in work.prepared.wanted.items() if not want.held])
+
+
+def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
+    """Change a running fleet: removals, then all that was down at once, then restarts one by one."""
+    work.write(work.paths.supervisord_conf)
+    for step in steps:
+        if step.action is Action.REMOVE:
+            _tell(work, step)
+            work.backend.stop([step.bot], work.options.wait_s)
+            work.backend.remove(step.bot)
+            _forget(work, step.bot)
+    _refresh(work, steps)
+    changed = [step.bot for step in steps if step.unit_changed]
+    for bot in changed:
+        work.write(work.paths.unit(bot))
+    if changed:
+        work.backend.reload()
+    _start_all(work, [step for step in steps if step.action in (Action.START, Action.UPDATE)], report)
+    restarts = [step for step in steps if step.action is Action.RESTART]
+    for index, step in enumerate(restarts):
+        _restart(work, step, report)
+        if report.views[-1].state is not State.RUNNING:
+            report.untouched = [later.bot for later in restarts[index + 1 :]]
+            break
+
+
+def _refresh(work: _Deploy, steps: list[Step]) -> None:
+    """Bring files up to date that differ in what does not change how a bot runs, such as origins."""
+    for step in steps:
+        if step.action is Action.NOTHING:
+            work.write(work.paths.botfile(step.bot))
+
+
+def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
+    for step in steps:
+        _tell(work, step)
+        work.write(work.paths.botfile(step.bot))
+    for step in steps:
+        if step.unit_changed:
+            work.backend.remove(step.bot)
+            work.backend.add(step.bot)
+    started = [step.bot for step in steps if step.action is Action.START]
+    work.backend.start(started)
+    work.put_in_force([step.bot for step in steps])
+    report.views += work.settle(started)
+
+
+def _restart(work: _Deploy, step: Step, report: Report) -> None:
+    _tell(work, step)
+    work.write(work.paths.botfile(step.bot))
+    work.backend.stop([step.bot], work.prepared.wanted[step.bot].bot_file.stop_s + 5)
+    if step.unit_changed:
+        work.backend.remove(step.bot)
+        work.backend.add(step.bot)
+    work.backend.start([step.bot])
+    work.put_in_force([step.bot])
+    report.views += work.settle([step.bot])
+
+
+def _forget(work: _Deploy, bot: str) -> None:
+    """Remove a bot's unit and bot file; its log and what it stored stay."""
+    remove(work.paths.unit(bot))
+    remove(work.paths.botfile(bot))
+    work.history.forget(bot)
+
+
+def _tell(work: _Deploy, step: Step) -> None:
+    work.options.tell(f"{step.bot}: {step.action}" + (f" ({step.reason})" if step.reason else ""))

@@ -1,0 +1,77 @@
+"""Runners that outlived their supervisor: found by their control sockets, drained, and only then replaced."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from toolkit import run_record
+from toolkit.errors import BackendError
+from toolkit.ipc.client import ask_many
+from toolkit.paths import FleetPaths
+
+ANSWER_S = 1.0
+POLL_S = 0.05
+
+
+def sweep(paths: FleetPaths, deadline_s: float) -> list[str]:
+    """End every runner of this fleet; its supervisor must not be running.
+
+    Parameters:
+        deadline_s: seconds in which they may drain; after that they are killed.
+
+    Returns:
+        The names of the bots that were still running.
+
+    Raises:
+        BackendError: one could not be ended.
+    """
+    running = _running(paths)
+    if not running:
+        return []
+    ask_many({bot: paths.control_socket(bot) for bot in running}, "stop", timeout_s=ANSWER_S)
+    left = _wait_gone(running, deadline_s)
+    for pid in left.values():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    left = _wait_gone(left, 5.0)
+    if left:
+        names = ", ".join(f"{bot} (pid {pid})" for bot, pid in left.items())
+        raise BackendError(f"left-over processes cannot be ended: {names}", "end them, then try again")
+    return sorted(running)
+
+
+def _running(paths: FleetPaths) -> dict[str, int]:
+    """The runners that live, by bot: the process that each run record names, if it is one of ours still."""
+    folder = paths.home / "bots"
+    bots = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    records = {bot: run_record.read(paths.run_record(bot)).pid for bot in bots}
+    return {bot: pid for bot, pid in records.items() if pid and _runs(pid, paths.botfile(bot))}
+
+
+def _runs(pid: int, bot_file: Path) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return os.fsencode(bot_file) in arguments
+
+
+def _wait_gone(running: Mapping[str, int], deadline_s: float) -> dict[str, int]:
+    end = time.monotonic() + deadline_s
+    left = dict(running)
+    while left and time.monotonic() < end:
+        left = {bot: pid for bot, pid in left.items() if _exists(pid)}
+        if left:
+            time.sleep(POLL_S)
+    return left
+
+
+def _exists(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

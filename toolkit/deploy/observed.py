@@ -1,0 +1,47 @@
+"""What is in force now, as a plan compares it with what is wanted."""
+
+from toolkit import botfile
+from toolkit.backends import Backend
+from toolkit.botfile import BotFile
+from toolkit.deploy.plan import InForce
+from toolkit.errors import ToolkitError
+from toolkit.observe import BotView, observe
+from toolkit.paths import FleetPaths
+from toolkit.revisions import Applied
+
+
+def in_force(
+    paths: FleetPaths, applied: dict[str, Applied], wanted: dict[str, str], backend: Backend
+) -> dict[str, InForce]:
+    """Every bot that has a unit, or a memory of one, by name.
+
+    Parameters:
+        applied: the applied manifest.
+        wanted: the types of the bots that the fleet's files name; they are looked for too, so that a
+            lost database costs no restart.
+    """
+    bots = wanted | {bot: row.type for bot, row in applied.items()}
+    if backend.alive():
+        bots |= {bot: bots.get(bot, "") for bot in backend.units()}
+    known = {}
+    for view in observe(paths, bots, backend):
+        row = applied.get(view.name)
+        if row or view.unit or view.name not in wanted:
+            known[view.name] = _of(view, row, paths)
+    return known
+
+
+def _of(view: BotView, row: Applied | None, paths: FleetPaths) -> InForce:
+    return InForce(
+        state=view.state,
+        unit_hash=view.unit or (row.unit_hash if row else ""),
+        fingerprint=view.fingerprint or (row.fingerprint if row else ""),
+        bot_file=_bot_file(paths, view.name),
+    )
+
+
+def _bot_file(paths: FleetPaths, bot: str) -> BotFile | None:
+    try:
+        return botfile.load(paths.botfile(bot))
+    except ToolkitError:
+        return None

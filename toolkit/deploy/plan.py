@@ -1,0 +1,136 @@
+"""What a deploy will do: the least disruptive step for each bot, with its reason. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from toolkit.botfile import BotFile
+from toolkit.lifecycle import State
+
+
+class Action(StrEnum):
+    """A step of a plan, from the least to the most disruptive."""
+
+    NOTHING = "no-op"
+    UPDATE = "update"
+    START = "start"
+    RESTART = "restart"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A bot as the fleet's files want it.
+
+    Parameters:
+        held: whether an operator keeps it stopped.
+    """
+
+    type: str
+    unit_hash: str
+    bot_file: BotFile
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A bot as it is.
+
+    Parameters:
+        unit_hash: of the unit that its process runs with, else of the one the supervisor was given; ""
+            where the supervisor has none.
+        fingerprint: of the bot file likewise.
+        bot_file: the bot file in place, where it can be read.
+    """
+
+    state: State
+    unit_hash: str
+    fingerprint: str
+    bot_file: BotFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done for one bot, and why.
+
+    Parameters:
+        unit_changed: whether the supervisor must be given a new unit.
+    """
+
+    bot: str
+    action: Action
+    reason: str
+    unit_changed: bool = False
+
+
+_DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)
+
+
+def plan(wanted: Mapping[str, Wanted], in_force: Mapping[str, InForce]) -> list[Step]:
+    """One step for each bot that is wanted or in force; removals first, then by name."""
+    gone = [
+        Step(bot, Action.REMOVE, "no longer in the fleet") for bot in sorted(in_force.keys() - wanted.keys())
+    ]
+    return gone + [_step(bot, wanted[bot], in_force.get(bot)) for bot in sorted(wanted)]
+
+
+def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
+    if have is None or have.state is State.DEFINED or not have.unit_hash:
+        if want.held:
+            return Step(
+                bot, Action.UPDATE, "new unit; stays stopped, as an operator wants", unit_changed=True
+            )
+        return Step(bot, Action.START, "new", unit_changed=True)
+    unit_changed = have.unit_hash != want.unit_hash
+    changes = _changes(want, have)
+    if have.state in _DOWN:
+        return _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)
+    if changes:
+        return Step(bot, Action.RESTART, "; ".join(changes), unit_changed)
+    return Step(bot, Action.NOTHING, "being retried" if have.state is State.BACKOFF else "")
+
+
+def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *, unit_changed: bool) -> Step:
+    why = "; ".join(changes)
+    if want.held:
+        action = Action.UPDATE if changes else Action.NOTHING
+        return Step(bot, action, "; ".join(filter(None, (why, "stopped by an operator"))), unit_changed)
+    if state is State.QUARANTINED and not changes:
+        return Step(bot, Action.NOTHING, "quarantined; `toolkit admin start-bot` tries it again")
+    return Step(bot, Action.START, why or f"is {state}", unit_changed)
+
+
+def _changes(want: Wanted, have: InForce) -> list[str]:
+    changes = ["unit"] if have.unit_hash != want.unit_hash else []
+    if have.fingerprint != want.bot_file.fingerprint():
+        known = have.bot_file if have.bot_file and have.bot_file.fingerprint() == have.fingerprint else None
+        changes += differences(known, want.bot_file) if known else ["bot file"]
+    return [f"{change} changed" for change in changes]
+
+
+def differences(old: BotFile, new: BotFile) -> list[str]:
+    """The dotted names of what differs between two bot files, origins aside."""
+    before, after = (msgspec.to_builtins(bot) for bot in (old, new))
+    return _compare(before, after, "") if before | {"origins": {}} != after | {"origins": {}} else []
+
+
+def _compare(old: dict[str, object], new: dict[str, object], prefix: str) -> list[str]:
+    names: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if before == after or (not prefix and key == "origins"):
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            names += _compare(before, after, f"{prefix}{key}.")
+        else:
+            names.append(f"{prefix}{key}")
+    return names
+
+
+def summary(steps: list[Step]) -> str:
+    """Counts of the plan in one line, such as ``1 start, 2 restart, 997 no-op``."""
+    counts = {action: sum(step.action is action for step in steps) for action in Action}
+    order = (Action.REMOVE, Action.START, Action.RESTART, Action.UPDATE, Action.NOTHING)
+    return ", ".join(f"{counts[action]} {action}" for action in order if counts[action]) or "no bots"

@@ -1,0 +1,39 @@
+"""Wait until bots have come to rest: ready, or in trouble that waiting does not mend."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from toolkit.backends import Backend
+from toolkit.lifecycle import State
+from toolkit.observe import BotView, observe
+from toolkit.paths import FleetPaths
+
+SETTLED = (State.RUNNING, State.DEGRADED, State.FAILED, State.QUARANTINED, State.PAUSED)
+
+
+def settle(
+    paths: FleetPaths,
+    bots: Mapping[str, str],
+    backend: Backend,
+    deadline_s: float,
+    progress: Callable[[int, int], None],
+) -> list[BotView]:
+    """Look until all bots have settled or the deadline has passed; give the last view of each.
+
+    Parameters:
+        bots: the type of each, by name.
+        deadline_s: seconds to wait at most.
+        progress: called with the number of settled bots and of all.
+    """
+    end = time.monotonic() + deadline_s
+    views: dict[str, BotView] = {}
+    open_ = dict(bots)
+    while open_:
+        looked = observe(paths, open_, backend)
+        views |= {view.name: view for view in looked}
+        open_ = {view.name: view.type for view in looked if view.state not in SETTLED}
+        progress(len(bots) - len(open_), len(bots))
+        if not open_ or time.monotonic() >= end:
+            break
+        time.sleep(min(0.5, 0.03 + len(open_) / 2000))
+    return [views[bot] for bot in bots]

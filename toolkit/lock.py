@@ -1,0 +1,43 @@
+"""One change of a fleet at a time."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toolkit.errors import RefusedError, ToolkitError
+from toolkit.files import make_private
+from toolkit.revisions import actor, now
+
+
+@contextmanager
+def changing(path: Path, what: str) -> Iterator[None]:
+    """Hold the fleet's lock; the kernel frees it when the process ends, however it ends.
+
+    Parameters:
+        path: the lock file.
+        what: the command, shown to whoever comes second.
+
+    Raises:
+        RefusedError: another command holds it; the message says which and since when.
+    """
+    try:
+        make_private(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise RefusedError(f"{path}: {error.strerror}", "run it as the user that owns the fleet") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "another command"
+            raise RefusedError(f"the fleet is being changed by {holder}", "wait until it is done") from None
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"`{what}` of {actor()} (pid {os.getpid()}) since {now()}".encode(), 0)
+        except OSError as error:
+            raise ToolkitError(f"{path}: {error.strerror}", "is the disk full?") from None
+        yield
+    finally:
+        os.close(descriptor)

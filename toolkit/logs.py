@@ -1,0 +1,209 @@
+"""Read bots' logs: the last lines, since a time, by a pattern, and on as they grow."""
+
+import heapq
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from toolkit.errors import UsageError
+
+POLL_S = 0.2
+_TEXT = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) ([A-Z]+) ([^:]*): (.*)")
+_AGO = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Line:
+    """One record of a log; continued lines and exceptions are part of it."""
+
+    ts: str
+    bot: str
+    level: str
+    logger: str
+    message: str
+    exception: str = ""
+
+    def as_text(self, *, with_bot: bool) -> str:
+        """The record as a person reads it."""
+        head = f"{self.ts} {self.bot + ' ' if with_bot else ''}{self.level:<7} {self.logger}: {self.message}"
+        return f"{head}\n{self.exception}" if self.exception else head
+
+    def as_json(self) -> dict[str, str]:
+        """The stable shape of ``--json``, one object a line."""
+        shape = {"bot": self.bot, "ts": self.ts, "level": self.level, "logger": self.logger}
+        return shape | {"message": self.message} | ({"exception": self.exception} if self.exception else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records are wanted.
+
+    Parameters:
+        since: RFC 3339 in UTC, the earliest; "" for all.
+        pattern: searched in the record's text.
+    """
+
+    since: str = ""
+    pattern: re.Pattern[str] | None = None
+
+    def admits(self, line: Line) -> bool:
+        """Whether a record is wanted."""
+        if self.since and line.ts < self.since:
+            return False
+        return self.pattern is None or bool(self.pattern.search(line.as_text(with_bot=False)))
+
+
+def parse_since(text: str, now: datetime) -> str:
+    """A time or an age (``90s``, ``10m``, ``2h``, ``3d``) as logs write it.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    age = _AGO.fullmatch(text)
+    try:
+        if age:
+            at = now - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        else:
+            at = datetime.fromisoformat(text)
+            at = at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        hint = "give an age such as 10m, or a time such as 2026-01-31T08:00:00Z"
+        raise UsageError(f"--since {text}: neither an age nor a time", hint) from None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_line(bot: str, text: str) -> Line:
+    """One line of a log file, JSON or readable text; anything else is kept as it is, without a time."""
+    if text.startswith("{"):
+        try:
+            record = json.loads(text)
+            keys = ("level", "logger", "message", "exception")
+            return Line(str(record["ts"]), bot, *(str(record.get(key, "")) for key in keys))
+        except (ValueError, KeyError, TypeError):
+            pass
+    match = _TEXT.match(text)
+    return Line(match[1], bot, match[2], match[3], match[4]) if match else Line("", bot, "", "", text)
+
+
+def _joined(bot: str, lines: Iterator[str]) -> Iterator[Line]:
+    """Records: lines without a time belong to the record before them."""
+    pending: Line | None = None
+    rest: list[str] = []
+    for text in lines:
+        line = parse_line(bot, text.rstrip("\n"))
+        if line.ts or pending is None:
+            if pending:
+                yield _with(pending, rest)
+            pending, rest = line, []
+        else:
+            rest.append(line.message)
+    if pending:
+        yield _with(pending, rest)
+
+
+def _with(line: Line, rest: list[str]) -> Line:
+    if not rest:
+        return line
+    exception = "\n".join(filter(None, (line.exception, *rest)))
+    return Line(line.ts, line.bot, line.level, line.logger, line.message, exception)
+
+
+def _rotated(path: Path) -> list[Path]:
+    """The log and its rotated files, the oldest first."""
+    numbered = [(int(p.suffix[1:]), p) for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdigit()]
+    return [p for _, p in sorted(numbered, reverse=True)] + ([path] if path.exists() else [])
+
+
+def _records(bot: str, path: Path, wanted: Filter, count: int | None) -> list[Line]:
+    """The newest records of one bot; older files are read only where the newer ones are not enough."""
+    records: deque[Line] = deque(maxlen=count)
+    for file in reversed(_rotated(path)):
+        room = None if count is None else count - len(records)
+        if room == 0:
+            break
+        with suppress(FileNotFoundError), file.open(encoding="utf-8", errors="replace") as lines:
+            records.extendleft(reversed(deque(filter(wanted.admits, _joined(bot, lines)), maxlen=room)))
+    return list(records)
+
+
+def last(logs: Mapping[str, Path], wanted: Filter, count: int | None) -> list[Line]:
+    """The newest records of several bots, in the order of time.
+
+    Parameters:
+        logs: the log file of each bot, by name.
+        count: how many at most; None for all.
+    """
+    each = (_records(bot, path, wanted, count) for bot, path in logs.items())
+    merged = heapq.merge(*each, key=lambda line: line.ts)
+    return list(deque(merged, maxlen=count))
+
+
+class _Tail:
+    """The end of one growing file, followed through rotations."""
+
+    def __init__(self, bot: str, path: Path) -> None:
+        self._bot, self._path = bot, path
+        self._file = self._open()
+        if self._file:
+            self._file.seek(0, os.SEEK_END)
+
+    def _open(self) -> TextIO | None:
+        try:
+            return self._path.open(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+
+    def grown(self) -> list[Line]:
+        lines = self._whole_lines()
+        if self._moved():
+            self.close()
+            self._file = self._open()
+            lines += self._whole_lines()
+        return list(_joined(self._bot, iter(lines)))
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+    def _moved(self) -> bool:
+        try:
+            return self._file is None or os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino
+        except FileNotFoundError:
+            return False
+
+    def _whole_lines(self) -> list[str]:
+        lines: list[str] = []
+        while self._file:
+            place = self._file.tell()
+            line = self._file.readline()
+            if not line.endswith("\n"):
+                self._file.seek(place)
+                break
+            lines.append(line)
+        return lines
+
+
+def follow(logs: Mapping[str, Path], wanted: Filter) -> Iterator[Line]:
+    """Records written from now on, for ever; the caller ends it."""
+    return _grow([_Tail(bot, path) for bot, path in logs.items()], wanted)
+
+
+def _grow(tails: list[_Tail], wanted: Filter) -> Iterator[Line]:
+    try:
+        while True:
+            fresh = [line for tail in tails for line in tail.grown() if wanted.admits(line)]
+            yield from sorted(fresh, key=lambda line: line.ts)
+            if not fresh:
+                time.sleep(POLL_S)
+    finally:
+        for tail in tails:
+            tail.close()

@@ -1,0 +1,209 @@
+"""One view of each bot, made from its supervisor, its run record and its control socket."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toolkit import run_record
+from toolkit.backends import Backend, Phase, UnitStatus
+from toolkit.ipc.client import Failure, ask_many
+from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
+from toolkit.paths import FleetPaths
+from toolkit.run_record import RunRecord
+
+ANSWER_S = 2.0
+# A runner's interpreter needs this long at most, on a busy machine, until its socket is there.
+HATCHING_S = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotView:
+    """All that is known of one bot now.
+
+    Parameters:
+        ready: whether it does its work: token accepted and polling, or what its app calls ready.
+        reason: why it is in that state, in words; "" where the state says all.
+        hint: what to do about it, if anything.
+        uptime_s: seconds since its process began.
+        restarts: starts since the last orderly stop that nobody asked for.
+        memory_bytes: PSS of its process tree.
+        cpu_percent: of one core, over the last 10 s.
+        fingerprint: digest of the bot file that its process runs with; "" where none runs.
+        unit: digest of the unit likewise.
+        details: the rest of what the bot itself tells, by the names of the control protocol.
+    """
+
+    name: str
+    type: str
+    backend: str
+    state: State
+    ready: bool = False
+    reason: str = ""
+    hint: str = ""
+    pid: int | None = None
+    uptime_s: float | None = None
+    restarts: int = 0
+    memory_bytes: int | None = None
+    cpu_percent: float | None = None
+    failure: str | None = None
+    fingerprint: str = ""
+    unit: str = ""
+    details: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable shape of ``--json``."""
+        shape = asdict(self)
+        details = shape.pop("details")
+        return shape | {name: details.get(name) for name in _TOLD}
+
+
+_TOLD = (
+    "started_at",
+    "updates_handled",
+    "errors",
+    "poll_age_s",
+    "loop_lag_s",
+    "oldest_in_flight_s",
+    "processes",
+    "username",
+    "last_exit",
+)
+
+
+def observe(
+    paths: FleetPaths, bots: Mapping[str, str], backend: Backend, *, answer_s: float = ANSWER_S
+) -> list[BotView]:
+    """Look at bots: one round trip to the supervisor, and all control sockets under one deadline.
+
+    Parameters:
+        bots: the type of each bot, by name; the views come in this order.
+        answer_s: seconds in which the bots must answer.
+    """
+    units = backend.units() if backend.alive() else None
+    sockets = {bot: paths.control_socket(bot) for bot in bots}
+    answers = ask_many(sockets, "status", timeout_s=answer_s)
+    views = []
+    for bot, kind in bots.items():
+        unit = _unit_of(bot, units, installed=units is None and paths.unit(bot).exists())
+        answer = answers[bot]
+        record = RunRecord() if isinstance(answer, dict) else run_record.read(paths.run_record(bot))
+        views.append(view(kind, backend.name, unit, record, answer, now=time.time()))
+    return views
+
+
+def _unit_of(bot: str, units: Mapping[str, UnitStatus] | None, *, installed: bool) -> UnitStatus:
+    if units is None:
+        phase = Phase.STOPPED if installed else Phase.ABSENT
+        return UnitStatus(bot, phase, detail="the supervisor is not running" if installed else "")
+    return units.get(bot) or UnitStatus(bot, Phase.ABSENT)
+
+
+def view(
+    kind: str,
+    backend: str,
+    unit: UnitStatus,
+    record: RunRecord,
+    answer: dict[str, Any] | Failure,
+    *,
+    now: float,
+) -> BotView:
+    """What the three sources say together. Pure.
+
+    Parameters:
+        kind: the bot's type.
+        answer: of the control socket's ``status``, or why there is none.
+        now: seconds since the epoch.
+    """
+    if isinstance(answer, dict):
+        return _view_of_answer(kind, backend, unit, answer)
+    state, reason = _silent_state(unit, answer, now)
+    failure = None
+    if state in (State.FAILED, State.QUARANTINED, State.BACKOFF) and record.last_exit:
+        failure = FailureClass.of(record.last_exit.failure)
+        reason = (
+            f"{failure.words}: {record.last_exit.reason}" if failure else record.last_exit.reason or reason
+        )
+        if failure and not failure.restart_helps:
+            state = State.QUARANTINED
+    return BotView(
+        name=unit.bot,
+        type=kind,
+        backend=backend,
+        state=state,
+        reason=reason,
+        hint=_hint(unit.bot, state, failure),
+        pid=unit.pid,
+        uptime_s=max(0.0, now - unit.since) if unit.pid and unit.since else None,
+        restarts=record.restarts,
+        failure=failure.name if failure else None,
+        details={"last_exit": _plain_exit(record)},
+    )
+
+
+def _view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, Any]) -> BotView:
+    state = State(answer["state"])
+    reason = str(answer.get("reason") or "")
+    if unit.phase is Phase.STOPPING:
+        state = State.STOPPING
+    elif unit.phase not in (Phase.RUNNING, Phase.STARTING):
+        reason = "; ".join(filter(None, (reason, "runs without its supervisor")))
+    last_exit = answer.get("last_exit") or {}
+    troubled = state in (State.BACKOFF, State.QUARANTINED)
+    failure = FailureClass.of(str(last_exit.get("failure", ""))) if troubled else None
+    return BotView(
+        name=unit.bot,
+        type=kind,
+        backend=backend,
+        state=state,
+        ready=bool(answer.get("ready")),
+        reason=reason,
+        hint=_hint(unit.bot, state, failure),
+        pid=answer.get("pid"),
+        uptime_s=answer.get("uptime_s"),
+        restarts=int(answer.get("restarts", 0)),
+        memory_bytes=answer.get("memory_bytes"),
+        cpu_percent=answer.get("cpu_percent"),
+        failure=failure.name if failure else None,
+        fingerprint=str(answer.get("fingerprint", "")),
+        unit=str(answer.get("unit", "")),
+        details=answer,
+    )
+
+
+def _silent_state(unit: UnitStatus, answer: Failure, now: float) -> tuple[State, str]:
+    """The state of a bot that does not answer, by its supervisor alone."""
+    match unit.phase:
+        case Phase.RUNNING if unit.since and now - unit.since < HATCHING_S:
+            return State.STARTING, "its process has just begun"
+        case Phase.RUNNING:
+            return State.DEGRADED, f"no answer on its control socket: {answer}"
+        case Phase.EXITED if unit.exit_code in NO_RESTART_CODES:
+            return State.QUARANTINED, unit.detail
+        case Phase.EXITED if unit.exit_code:
+            return State.FAILED, unit.detail
+    return _STATES[unit.phase], unit.detail
+
+
+_STATES = {
+    Phase.ABSENT: State.DEFINED,
+    Phase.STOPPED: State.STOPPED,
+    Phase.STARTING: State.STARTING,
+    Phase.BACKOFF: State.BACKOFF,
+    Phase.STOPPING: State.STOPPING,
+    Phase.EXITED: State.STOPPED,
+    Phase.FAILED: State.FAILED,
+}
+
+
+def _hint(bot: str, state: State, failure: FailureClass | None) -> str:
+    if failure:
+        return failure.hint
+    if state in (State.FAILED, State.DEGRADED):
+        return f"see `toolkit bot logs {bot}`"
+    return ""
+
+
+def _plain_exit(record: RunRecord) -> dict[str, Any] | None:
+    exit_ = record.last_exit
+    return {name: getattr(exit_, name) for name in exit_.__struct_fields__} if exit_ else None

@@ -1,0 +1,116 @@
+"""Start, stop and restart bots that are in force, and end the whole fleet."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from toolkit import revisions
+from toolkit.backends import Backend, Phase
+from toolkit.deploy.leftovers import sweep
+from toolkit.deploy.settle import settle
+from toolkit.errors import BackendError
+from toolkit.files import write_atomically
+from toolkit.lock import changing
+from toolkit.observe import BotView, observe
+from toolkit.paths import FleetPaths
+from toolkit.render.supervisord import with_enabled
+
+STOP_S = 630.0
+Progress = Callable[[int, int], None]
+
+
+def start(
+    paths: FleetPaths, bots: Mapping[str, str], backend: Backend, wait_s: float, progress: Progress
+) -> list[BotView]:
+    """Start bots and let them come back by themselves from now on.
+
+    Parameters:
+        bots: the type of each, by name.
+        wait_s: seconds in which they must get ready.
+
+    Returns:
+        The bots as they were found at the end.
+    """
+    with changing(paths.lock, "toolkit admin start-bot"):
+        _need(backend)
+        _keep(paths, list(bots), enabled=True)
+        _put_in_force(backend, list(bots))
+        backend.start(list(bots))
+    return settle(paths, bots, backend, wait_s, progress)
+
+
+def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend) -> list[BotView]:
+    """Drain and stop bots in parallel; they stay stopped until they are started by hand.
+
+    Returns:
+        The bots as they were found at the end.
+    """
+    with changing(paths.lock, "toolkit admin stop-bot"):
+        _keep(paths, list(bots), enabled=False)
+        if backend.alive():
+            backend.stop(list(bots), STOP_S)
+    return observe(paths, bots, backend)
+
+
+def restart(
+    paths: FleetPaths, bots: Mapping[str, str], backend: Backend, wait_s: float, progress: Progress
+) -> list[BotView]:
+    """Drain, stop, and start bots again, one after another; stop at the first that does not get ready.
+
+    Returns:
+        The bots that were restarted, as they were found at the end.
+    """
+    views: list[BotView] = []
+    with changing(paths.lock, "toolkit admin restart-bot"):
+        _need(backend)
+        _keep(paths, list(bots), enabled=True)
+        for bot, kind in bots.items():
+            backend.stop([bot], STOP_S)
+            _put_in_force(backend, [bot])
+            backend.start([bot])
+            views += settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
+            progress(len(views), len(bots))
+            if not views[-1].ready:
+                break
+    return views
+
+
+def shutdown(paths: FleetPaths, backend: Backend, *, end_supervisor: bool) -> bool:
+    """Stop all bots in parallel, and then, if asked to, the supervisor.
+
+    Returns:
+        Whether anything was running.
+    """
+    with changing(paths.lock, "toolkit down" if end_supervisor else "toolkit admin shutdown-system"):
+        alive = backend.alive()
+        if alive:
+            backend.stop(list(backend.units()), STOP_S)
+            if end_supervisor:
+                backend.end()
+        left = [] if backend.alive() else sweep(paths, STOP_S)
+    return alive or bool(left)
+
+
+def _need(backend: Backend) -> None:
+    if not backend.alive():
+        raise BackendError("the supervisor is not running", "start it with `toolkit up`")
+
+
+def _keep(paths: FleetPaths, bots: Sequence[str], *, enabled: bool) -> None:
+    """Keep what the operator wants: in the database for deploys, in the units for the supervisor."""
+    with revisions.opened(paths) as history:
+        (history.release if enabled else history.hold)(bots)
+    for bot in bots:
+        path = paths.unit(bot)
+        text = path.read_text(encoding="utf-8")
+        wanted = with_enabled(text, enabled)
+        if wanted != text:
+            write_atomically(path, wanted)
+
+
+def _put_in_force(backend: Backend, bots: Sequence[str]) -> None:
+    """Give the supervisor the units that it does not have, as after an interrupted deploy."""
+    units = backend.units()
+    missing = [bot for bot in bots if bot not in units or units[bot].phase is Phase.ABSENT]
+    if missing:
+        backend.reload()
+        for bot in missing:
+            backend.add(bot)

@@ -1,0 +1,179 @@
+"""The fleet's one history: numbered revisions, what each put in force, and what operators hold stopped."""
+
+import getpass
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from toolkit import db
+from toolkit.fleet.model import Source
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What is in force for one bot.
+
+    Parameters:
+        unit_hash: of the unit that the supervisor was given.
+        fingerprint: of the bot file that was put in place.
+    """
+
+    bot: str
+    type: str
+    backend: str
+    unit_hash: str
+    fingerprint: str
+    revision: int
+
+
+def now() -> str:
+    """The time as it is stored: RFC 3339 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def actor() -> str:
+    """Who changes the fleet: the user, and behind sudo the one who called it."""
+    user = os.environ.get("SUDO_USER")
+    return f"{getpass.getuser()} for {user}" if user else getpass.getuser()
+
+
+class Revisions:
+    """The history of one fleet, over its database. Use ``opened``."""
+
+    def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
+        self._db = connection
+        self._home = home
+
+    def begin(self, fleet_file: Path, files: Sequence[RenderedFile]) -> int:
+        """Keep a new revision whole, before any of it is acted on; give its number."""
+        with db.transaction(self._db):
+            row = (now(), actor(), str(fleet_file))
+            sql = "INSERT INTO revision (created_at, actor, fleet_file, status) VALUES (?, ?, ?, 'applying')"
+            number = self._db.execute(sql, row).lastrowid
+            digests = [hashlib.sha256(file.content.encode()).hexdigest() for file in files]
+            self._db.executemany(
+                "INSERT OR IGNORE INTO content VALUES (?, ?)",
+                ((digest, file.content) for digest, file in zip(digests, files, strict=True)),
+            )
+            self._db.executemany(
+                "INSERT INTO revision_file VALUES (?, ?, ?, ?)",
+                (
+                    (number, os.path.relpath(file.path, self._home), digest, file.mode)
+                    for digest, file in zip(digests, files, strict=True)
+                ),
+            )
+        return int(number or 0)
+
+    def finish(self, number: int, *, whole: bool) -> None:
+        """Say how a revision went: put in force whole, or not."""
+        with db.transaction(self._db):
+            status = "applied" if whole else "failed"
+            self._db.execute("UPDATE revision SET status = ? WHERE number = ?", (status, number))
+
+    def note_sources(self, sources: Iterable[Source]) -> None:
+        """Remember the files that what is in force was made from."""
+        with db.transaction(self._db):
+            self._set_meta("sources", json.dumps([asdict(s) | {"path": str(s.path)} for s in sources]))
+
+    def put_in_force(self, rows: Iterable[Applied]) -> None:
+        """Remember what the supervisor now has for these bots."""
+        with db.transaction(self._db):
+            self._db.executemany(
+                "INSERT OR REPLACE INTO applied"
+                " VALUES (:bot, :type, :backend, :unit_hash, :fingerprint, :revision)",
+                [asdict(row) for row in rows],
+            )
+
+    def forget(self, bot: str) -> None:
+        """Remember that the bot has no unit any more."""
+        with db.transaction(self._db):
+            self._db.execute("DELETE FROM applied WHERE bot = ?", (bot,))
+            self._db.execute("DELETE FROM held WHERE bot = ?", (bot,))
+
+    def applied(self) -> dict[str, Applied]:
+        """The applied manifest, by bot, in the order of names."""
+        rows = self._db.execute(
+            "SELECT bot, type, backend, unit_hash, fingerprint, revision FROM applied ORDER BY bot"
+        )
+        return {row[0]: Applied(*row) for row in rows}
+
+    def last(self) -> tuple[int, str] | None:
+        """Number and status of the newest revision."""
+        row = self._db.execute("SELECT number, status FROM revision ORDER BY number DESC LIMIT 1").fetchone()
+        return (int(row[0]), str(row[1])) if row else None
+
+    def hold(self, bots: Iterable[str]) -> None:
+        """Keep bots stopped until an operator starts them."""
+        with db.transaction(self._db):
+            self._db.executemany(
+                "INSERT OR REPLACE INTO held VALUES (?, ?, ?)", [(bot, now(), actor()) for bot in bots]
+            )
+
+    def release(self, bots: Iterable[str]) -> None:
+        """Let bots run again."""
+        with db.transaction(self._db):
+            self._db.executemany("DELETE FROM held WHERE bot = ?", [(bot,) for bot in bots])
+
+    def held(self) -> frozenset[str]:
+        """The bots that an operator stopped."""
+        return frozenset(row[0] for row in self._db.execute("SELECT bot FROM held"))
+
+    def owner(self) -> Path | None:
+        """The fleet file that this fleet is deployed from."""
+        value = self._meta("fleet_file")
+        return Path(value) if value else None
+
+    def claim(self, fleet_file: Path) -> None:
+        """Make a fleet file the one that this fleet is deployed from."""
+        with db.transaction(self._db):
+            self._set_meta("fleet_file", str(fleet_file))
+
+    def changed_sources(self) -> list[Path]:
+        """The fleet's files that differ from what was last deployed; new files in ``bots.d`` count."""
+        known = json.loads(self._meta("sources") or "[]")
+        changed = [Path(source["path"]) for source in known if _differs(source)]
+        if known:
+            folder = Path(known[0]["path"]).parent / "bots.d"
+            names = {source["path"] for source in known}
+            changed += sorted(path for path in folder.glob("[!.]*.yaml") if str(path) not in names)
+        return changed
+
+    def _meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _differs(source: dict[str, str | int]) -> bool:
+    path = Path(str(source["path"]))
+    try:
+        status = path.stat()
+        if (status.st_mtime_ns, status.st_size) == (source["mtime_ns"], source["size"]):
+            return False
+        return hashlib.sha256(path.read_bytes()).hexdigest() != source["sha256"]
+    except OSError:
+        return True
+
+
+@contextmanager
+def opened(paths: FleetPaths) -> Iterator[Revisions]:
+    """The history of a fleet, made where there is none.
+
+    Raises:
+        ToolkitError: the database cannot be used.
+    """
+    connection = db.connect(paths.database)
+    try:
+        yield Revisions(connection, paths.home)
+    finally:
+        connection.close()

@@ -1,0 +1,50 @@
+"""Which bots a word on the command line means: a name, ``type:T``, ``state:S``, a glob, or ``all``."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from toolkit.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What of a bot a selector looks at."""
+
+    name: str
+    type: str
+    state: str = ""
+
+
+def needs_state(selectors: Iterable[str]) -> bool:
+    """Whether the bots' states must be known to answer."""
+    return any(selector.startswith("state:") for selector in selectors)
+
+
+def _matches(selector: str, bot: Candidate) -> bool:
+    kind, colon, pattern = selector.partition(":")
+    if colon and kind == "type":
+        return fnmatchcase(bot.type, pattern)
+    if colon and kind == "state":
+        return bot.state == pattern.upper()
+    return selector == "all" or fnmatchcase(bot.name, selector)
+
+
+def select(selectors: Sequence[str], bots: Sequence[Candidate]) -> list[str]:
+    """The names of the bots that any of the selectors means, in the bots' order; all where there are none.
+
+    Raises:
+        UsageError: a selector means no bot; the hint tells the nearest name.
+    """
+    if not selectors:
+        return [bot.name for bot in bots]
+    chosen = set()
+    for selector in selectors:
+        found = {bot.name for bot in bots if _matches(selector, bot)}
+        if not found and selector != "all":
+            near = get_close_matches(selector, [bot.name for bot in bots], n=1)
+            hint = f"did you mean {near[0]}?" if near else "`toolkit bot list` shows the bots"
+            raise UsageError(f"no bot matches {selector!r}", hint)
+        chosen |= found
+    return [bot.name for bot in bots if bot.name in chosen]

@@ -1,0 +1,140 @@
+"""The one place where the toolkit starts programs: as lists, never through a shell."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import ToolkitError
+
+# After a kill, what still holds the pipes is a process that left the group: it is not waited for.
+_LAST_READ_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedCommand:
+    """A program that has ended.
+
+    Parameters:
+        argv: what was run.
+        code: its exit code; the negative number of the signal that ended it.
+        stdout: its output, UTF-8 with other bytes replaced.
+        stderr: its errors, likewise.
+    """
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path | None = None,
+    input: str | None = None,  # noqa: A002, the word of subprocess
+) -> CompletedCommand:
+    """Run a program to its end and take what it prints.
+
+    Parameters:
+        argv: the program, looked up on PATH, and its arguments.
+        timeout_s: seconds after which the program and its whole process group are killed.
+        env: the whole environment; this process's own if None.
+        cwd: the working folder; this process's own if None.
+        input: what it reads; nothing if None.
+
+    Raises:
+        ToolkitError: the program cannot be started or ran out of time. Its arguments and output, which
+            may hold a secret, are not in the message.
+    """
+    with _starting(argv):
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    stdout, stderr = _output(process, argv[0], timeout_s, None if input is None else input.encode())
+    return CompletedCommand(tuple(argv), process.returncode, _text(stdout), _text(stderr))
+
+
+def spawn_detached(argv: Sequence[str], env: Mapping[str, str], cwd: str | Path, log: str | Path) -> int:
+    """Start a program that outlives this one, in a session of its own.
+
+    Parameters:
+        argv: the program, looked up on PATH, and its arguments.
+        env: the whole environment.
+        cwd: the working folder.
+        log: where its output and errors are appended, made 0600.
+
+    Returns:
+        Its process id. A caller that lives on reaps it with ``os.waitpid``.
+
+    Raises:
+        ToolkitError: the program cannot be started or the log cannot be written.
+    """
+    with _starting(argv):
+        out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+        finally:
+            os.close(out)
+    # It is let go of on purpose: without this, Popen complains of a child that was not waited for.
+    process.returncode = 0
+    return process.pid
+
+
+@contextmanager
+def _starting(argv: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # subprocess names in `filename` what failed: the program or the working folder.
+        what = f": {error.filename}" if error.filename and str(error.filename) != argv[0] else ""
+        raise ToolkitError(f"cannot start {argv[0]}: {error.strerror or error}{what}") from None
+    except ValueError as error:  # a NUL byte
+        raise ToolkitError(f"cannot start {argv[0]!r}: {error}") from None
+
+
+def _output(
+    process: subprocess.Popen[bytes], program: str, timeout_s: float, data: bytes | None
+) -> tuple[bytes, bytes]:
+    try:
+        return process.communicate(data, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        raise ToolkitError(f"{program} did not end within {timeout_s:g} s and was killed") from None
+    except BaseException:  # an interrupt must not leave the program behind
+        _kill(process)
+        raise
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=_LAST_READ_S)
+    except subprocess.TimeoutExpired:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
