@@ -134,6 +134,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 pipe.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LAST_READ_S)
 
 
 def _text(data: bytes) -> str:

@@ -56,8 +56,8 @@ class Backend(Protocol):
         """Start the supervisor with the installed units; those with autostart come up."""
         ...
 
-    def end(self) -> None:
-        """End the supervisor, after its bots."""
+    def end(self) -> Sequence[str]:
+        """End the supervisor, after its bots; give those programs that had to be killed."""
         ...
 
     def units(self) -> dict[str, UnitStatus]:
@@ -84,8 +84,8 @@ class Backend(Protocol):
         """Start bots whose units are in force; those that run stay as they are."""
         ...
 
-    def stop(self, bots: Sequence[str], deadline_s: float) -> None:
-        """Stop bots in parallel and wait until all have ended."""
+    def stop(self, bots: Sequence[str], deadline_s: float) -> Sequence[str]:
+        """Stop bots in parallel and wait until all have ended; give those that had to be killed."""
         ...
 
 

@@ -1,0 +1,190 @@
+"""Calls to supervisord over its Unix socket: one kept connection, each call with a deadline."""
+
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from toolkit.backends.supervisord import codec
+from toolkit.errors import BackendError, RefusedError
+from toolkit.paths import FleetPaths
+
+# Faults of supervisor.xmlrpc.Faults that are acted on.
+SHUTDOWN_STATE = 6
+BAD_NAME = 10
+NOT_RUNNING = 70
+ALREADY_STARTED = 60
+ALREADY_ADDED = 90
+STILL_RUNNING = 91
+_HINTS = {
+    SHUTDOWN_STATE: "it is ending: wait until it has gone, then try again",
+    BAD_NAME: "it does not know this program: run `toolkit deploy`",
+    20: "the unit's command does not exist: is bot-runner installed in the type's Python?",
+    21: "the unit's command cannot be executed: see its permissions",
+    50: "see its log and the bot's",
+    STILL_RUNNING: "stop the bot first",
+    92: "nothing was changed: mend the file named or take it away, then try again",
+}
+
+MAX_ANSWER = 64 * 1024 * 1024
+# A spawn forks within the call; so many at once keep each call well under its deadline.
+_CHUNK = 50
+
+Call = tuple[Any, ...]
+
+
+class NotRunningError(BackendError):
+    """Nothing listens on the supervisor's socket."""
+
+
+class HungError(BackendError):
+    """The supervisor took the call and gave no answer in time."""
+
+
+class FaultError(BackendError):
+    """The supervisor answered that it will not.
+
+    Parameters:
+        code: one of supervisor.xmlrpc.Faults.
+        text: the supervisor's own words.
+        call: method and parameters.
+    """
+
+    def __init__(self, code: int, text: str, call: Call) -> None:
+        method = call[0].partition(".")[2]
+        what = f"{method} {call[1]}" if isinstance(call[-1], str | bool) and len(call) > 1 else method
+        super().__init__(f"supervisord refused {what}: {text}", _HINTS.get(code, ""))
+        self.code = code
+
+
+class Rpc:
+    """The private supervisord's XML-RPC interface.
+
+    Parameters:
+        paths: where its socket lies.
+        timeout_s: seconds for one call where the call names none.
+    """
+
+    def __init__(self, paths: FleetPaths, timeout_s: float) -> None:
+        self._paths = paths
+        self._timeout_s = timeout_s
+        self._sock: socket.socket | None = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __call__(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
+        """One call's result.
+
+        Raises:
+            FaultError, NotRunningError, HungError, BackendError, RefusedError: no permission.
+        """
+        value, is_fault = codec.decode(
+            self._exchange(codec.encode(method, params), timeout_s or self._timeout_s)
+        )
+        if is_fault:
+            raise FaultError(int(value["faultCode"]), str(value["faultString"]), (method, *params))
+        return value
+
+    def many(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of many calls in few round trips; a FaultError stands where one failed."""
+        results: list[Any] = []
+        for start in range(0, len(calls), _CHUNK):
+            chunk = calls[start : start + _CHUNK]
+            packed = [{"methodName": method, "params": list(params)} for method, *params in chunk]
+            for call, value in zip(chunk, self("system.multicall", packed), strict=True):
+                results.append(_fault_or(value, call))
+        return results
+
+    def close(self) -> None:
+        """Let the connection go; the next call makes another."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def _exchange(self, body: bytes, timeout_s: float) -> bytes:
+        head = (
+            "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        deadline = time.monotonic() + timeout_s
+        kept = self._sock is not None
+        try:
+            return self._send(head.encode() + body, deadline)
+        except (TimeoutError, BlockingIOError):  # the latter: its backlog is full
+            self.close()
+            raise self._hung(timeout_s) from None
+        except (ConnectionError, FileNotFoundError):
+            # A kept connection may be to a supervisord that has gone; the calls used here can be repeated.
+            self.close()
+            if kept:
+                return self._exchange(body, timeout_s)
+            raise NotRunningError(
+                f"the supervisord of fleet {self._paths.fleet} is not running", "start it with `toolkit up`"
+            ) from None
+        except OSError as error:
+            self.close()
+            raise self._unreachable(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, request: bytes, deadline: float) -> bytes:
+        if self._sock is None:
+            self._sock = socket.socket(socket.AF_UNIX)
+            _limit(self._sock, deadline)
+            self._sock.connect(str(self._paths.supervisor_socket))
+        _limit(self._sock, deadline)
+        self._sock.sendall(request)
+        return _receive(self._sock, deadline)
+
+    def _hung(self, timeout_s: float) -> HungError:
+        return HungError(
+            f"the supervisord of fleet {self._paths.fleet} gave no answer within {timeout_s:g} s",
+            f"it is stopped or busy; its process id is in {self._paths.supervisor_pidfile}:"
+            " `kill -CONT` wakes a stopped one",
+        )
+
+    def _unreachable(self, error: OSError) -> Exception:
+        where = f"{self._paths.supervisor_socket}: {error.strerror or error}"
+        if isinstance(error, PermissionError):
+            return RefusedError(where, "run it as the user who started the fleet")
+        return BackendError(where)
+
+
+def _limit(sock: socket.socket, deadline: float) -> None:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    sock.settimeout(left)
+
+
+def _receive(sock: socket.socket, deadline: float) -> bytes:
+    """The body of one HTTP answer."""
+    data = bytearray()
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        data += _more(sock, deadline)
+    lines = data[:end].decode("latin-1").split("\r\n")
+    status = lines[0].split(" ", 2)
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    length = fields.get("content-length", "")
+    if status[1:2] != ["200"] or not length.isdecimal() or int(length) > MAX_ANSWER:
+        raise BackendError(f"supervisord answered {lines[0]!r}", "see its log")
+    del data[: end + 4]
+    while len(data) < int(length):
+        data += _more(sock, deadline)
+    return bytes(data)
+
+
+def _more(sock: socket.socket, deadline: float) -> bytes:
+    _limit(sock, deadline)
+    data = sock.recv(65536)
+    if not data:
+        raise ConnectionResetError
+    return data
+
+
+def _fault_or(value: Any, call: Call) -> Any:
+    if isinstance(value, dict) and "faultCode" in value:
+        return FaultError(int(value["faultCode"]), str(value["faultString"]), call)
+    return value

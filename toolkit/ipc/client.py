@@ -1,0 +1,232 @@
+"""Ask bots over their control sockets: one or all at once, under one deadline, without threads."""
+
+import errno
+import os
+import resource
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+from toolkit.ipc import protocol
+
+_READ_SIZE = 65536
+# A full backlog gives no event to wait for: unix(7), EAGAIN.
+_BACKLOG_PAUSE_S = 0.005
+_SPARE_FILES = 32
+
+
+class FailureKind(StrEnum):
+    """Why a bot gave no answer."""
+
+    NOT_RUNNING = "not running"
+    HUNG = "hung"
+    FORBIDDEN = "forbidden"
+    PROTOCOL = "protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What came in place of an answer.
+
+    Parameters:
+        kind: what to make of it.
+        message: what happened.
+        code: the error's code in the control protocol, 0 where there was none.
+    """
+
+    kind: FailureKind
+    message: str
+    code: int = 0
+
+
+class UnreachableError(ToolkitError):
+    """A bot that cannot be asked; ``failure`` tells why."""
+
+    def __init__(self, path: Path, failure: Failure) -> None:
+        super().__init__(f"{path}: {failure.message}")
+        self.failure = failure
+
+
+def ask(path: Path, method: str, params: dict[str, Any] | None = None, *, timeout_s: float) -> Any:
+    """One bot's answer.
+
+    Parameters:
+        path: its control socket.
+        method: what to ask, one of the control protocol's methods.
+        params: the method's parameters.
+        timeout_s: seconds for all of it.
+
+    Raises:
+        RpcError: the bot answered an error, or what is no answer.
+        UnreachableError: it is not running, hangs, or may not be asked.
+    """
+    answer = ask_many({"": path}, method, params, timeout_s=timeout_s)[""]
+    if not isinstance(answer, Failure):
+        return answer
+    if answer.kind is FailureKind.PROTOCOL and answer.code:
+        raise protocol.RpcError(answer.code, f"{path}: {answer.message}")
+    raise UnreachableError(path, answer)
+
+
+def ask_many(
+    requests: Mapping[str, Path], method: str, params: dict[str, Any] | None = None, *, timeout_s: float
+) -> dict[str, Any | Failure]:
+    """Ask many bots the same at once.
+
+    Parameters:
+        requests: name → control socket.
+        method: what to ask, one of the control protocol's methods.
+        params: the method's parameters.
+        timeout_s: seconds for all of them together.
+
+    Returns:
+        Name → the answer or a Failure, in the order of the requests.
+
+    Raises:
+        RpcError: OVERSIZE, the parameters do not fit a frame.
+    """
+    call = protocol.call(protocol.Request(1, method, params or {}))
+    deadline = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        round_ = _Round(selector, requests, call)
+        try:
+            round_.run(deadline)
+        finally:
+            round_.close()
+    silent = Failure(FailureKind.HUNG, f"no answer within {timeout_s:g} s")
+    return {name: round_.answers.get(name, silent) for name in requests}
+
+
+class _Talk:
+    """One connection: what is still to be sent, and what has come."""
+
+    __slots__ = ("decoder", "name", "sock", "unsent")
+
+    def __init__(self, name: str, sock: socket.socket, call: bytes) -> None:
+        self.name = name
+        self.sock = sock
+        self.unsent = call
+        self.decoder = protocol.FrameDecoder()
+
+    def send(self) -> bool:
+        """Send what the socket takes; whether all is sent."""
+        self.unsent = self.unsent[self.sock.send(self.unsent) :]
+        return not self.unsent
+
+    def receive(self) -> Any:
+        """The answer once it is whole, ``_PENDING`` before."""
+        data = self.sock.recv(_READ_SIZE)
+        if not data:
+            return Failure(FailureKind.PROTOCOL, "it closed the connection without an answer")
+        payloads = self.decoder.feed(data)
+        return protocol.parse_answer(payloads[0]) if payloads else _PENDING
+
+
+_PENDING = object()
+
+
+class _Round:
+    """All the talks of one question; as many at once as there are file descriptors."""
+
+    def __init__(self, selector: selectors.BaseSelector, requests: Mapping[str, Path], call: bytes) -> None:
+        self.answers: dict[str, Any] = {}
+        self._selector = selector
+        self._waiting = deque(requests.items())
+        self._call = call
+        self._talks: set[_Talk] = set()
+        self._room = min(len(requests), _free_files())
+
+    def run(self, deadline: float) -> None:
+        while True:
+            self._open()
+            left = deadline - time.monotonic()
+            if left <= 0 or not (self._waiting or self._talks):
+                return
+            if self._waiting and len(self._talks) < self._room:
+                left = min(left, _BACKLOG_PAUSE_S)
+            for key, _ in self._selector.select(left):
+                self._advance(key.data)
+
+    def close(self) -> None:
+        for talk in self._talks:
+            talk.sock.close()
+
+    def _open(self) -> None:
+        """Connect to those that wait, each tried once."""
+        for _ in range(min(len(self._waiting), self._room - len(self._talks))):
+            name, path = self._waiting.popleft()
+            try:
+                sock = _connect(path)
+            except BlockingIOError:
+                self._waiting.append((name, path))
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE) and self._talks:
+                    self._room = len(self._talks)
+                    self._waiting.appendleft((name, path))
+                    return
+                self.answers[name] = _failure(error)
+            else:
+                self._begin(_Talk(name, sock, self._call))
+
+    def _begin(self, talk: _Talk) -> None:
+        self._talks.add(talk)
+        self._selector.register(talk.sock, selectors.EVENT_WRITE, talk)
+        self._advance(talk)
+
+    def _advance(self, talk: _Talk) -> None:
+        """Send or receive what can be; end the talk at its answer or failure."""
+        try:
+            if not talk.unsent:
+                answer = talk.receive()
+            else:
+                answer = _PENDING
+                if talk.send():
+                    self._selector.modify(talk.sock, selectors.EVENT_READ, talk)
+        except BlockingIOError:
+            return
+        except protocol.RpcError as error:
+            answer = Failure(FailureKind.PROTOCOL, error.message, error.code)
+        except OSError as error:
+            answer = _failure(error)
+        if answer is not _PENDING:
+            self._end(talk, answer)
+
+    def _end(self, talk: _Talk, answer: Any) -> None:
+        self.answers[talk.name] = answer
+        self._selector.unregister(talk.sock)
+        talk.sock.close()
+        self._talks.discard(talk)
+
+
+def _connect(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(os.fspath(path))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _failure(error: OSError) -> Failure:
+    words = error.strerror or str(error)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED):
+        return Failure(FailureKind.NOT_RUNNING, "it is not running")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Failure(FailureKind.FORBIDDEN, "no permission to connect to its control socket")
+    return Failure(FailureKind.PROTOCOL, words)
+
+
+def _free_files() -> int:
+    """How many sockets may be open at once under this process's own limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return 1 << 20
+    return max(1, soft - len(os.listdir("/proc/self/fd")) - _SPARE_FILES)
