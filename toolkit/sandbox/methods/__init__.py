@@ -1,0 +1,31 @@
+"""The methods of the Bot API, by subject. Each takes the bot and the parameters and gives the result."""
+
+from typing import Any
+
+from toolkit.sandbox.args import Args
+from toolkit.sandbox.bot import Bot
+from toolkit.sandbox.methods import chat, edit, media, message, plain, profile, query, webhook
+from toolkit.sandbox.methods.registry import METHODS
+from toolkit.sandbox.replies import ApiError
+
+__all__ = ["SUBJECTS", "call", "name_of"]
+
+SUBJECTS = (chat, edit, media, message, plain, profile, query, webhook)
+
+
+def name_of(method: str) -> str | None:
+    """The method in Telegram's spelling, which takes any case; None where there is none."""
+    found = METHODS.get(method.lower())
+    return found[0] if found else None
+
+
+def call(bot: Bot, method: str, args: Args) -> Any:
+    """Do what the method does.
+
+    Raises:
+        ApiError: the call is refused, or there is no such method.
+    """
+    found = METHODS.get(method.lower())
+    if found is None:
+        raise ApiError(404, "Not Found: method not found")
+    return found[1](bot, args)

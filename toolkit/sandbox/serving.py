@@ -1,0 +1,83 @@
+"""uvicorn, told to serve a sandbox."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from toolkit.sandbox.connection import ABORT, Receive, Scope, Send
+from toolkit.sandbox.server import app
+from toolkit.sandbox.state import Sandbox
+
+KEEP_ALIVE = 75
+GRACE = 3
+
+
+class _Protocol(H11Protocol):
+    """Lets the application close its connection without an answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        application: Any = self.app
+
+        async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["extensions"] = {ABORT: transport.abort}
+            await application(scope, receive, send)
+
+        self.app = with_abort
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, lets long polls go when it ends, and ends with status 0 on a signal."""
+
+    def __init__(self, config: uvicorn.Config, sandbox: Sandbox, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._sandbox, self._tell = sandbox, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._sandbox.close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def serve(sandbox: Sandbox, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; to be called from the main thread.
+
+    Parameters:
+        sandbox: what is served.
+        listener: a socket that listens.
+        ready: called once, as soon as calls are answered.
+    """
+    config = uvicorn.Config(
+        app(sandbox),
+        http=_Protocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+    )
+    _Server(config, sandbox, ready).run(sockets=[listener])
