@@ -1,0 +1,71 @@
+"""``bot-runner BOTFILE``: the process that a unit starts."""
+
+import os
+import sys
+import time
+
+_BORN, _PARENT = time.monotonic(), os.getppid()
+
+from pathlib import Path  # noqa: E402  the clock and the parent come first
+
+from bot_runner.failure import BotFailedError  # noqa: E402
+from toolkit import botfile  # noqa: E402
+from toolkit.botfile import BotFile  # noqa: E402
+from toolkit.errors import ToolkitError  # noqa: E402
+from toolkit.lifecycle import FailureClass  # noqa: E402
+
+USAGE = "usage: bot-runner [--check] BOTFILE"
+_USAGE_CODE = 64  # EX_USAGE of sysexits.h
+# What supervisord's `startsecs` of 1 asks for, where the bot file cannot be read to say so.
+HOLD_S = 1.05
+
+
+def _load(path: Path) -> BotFile:
+    try:
+        return botfile.load(path)
+    except ToolkitError as error:
+        raise BotFailedError(FailureClass.BAD_CONFIG, error.message) from None
+
+
+def _run(bot: BotFile, path: Path) -> int:
+    """Take the bot's place on this machine and run it.
+
+    Raises:
+        BotFailedError: the place cannot be taken.
+    """
+    from bot_runner.place import enter
+    from bot_runner.runner import Runner
+
+    return Runner(bot, _BORN, _PARENT).run(enter(bot, path))
+
+
+def _fail(failure: BotFailedError, hold_s: float) -> int:
+    sys.stderr.write(f"error: {failure.reason}\nhint: {failure.failure.hint}\n")
+    sys.stderr.flush()
+    time.sleep(max(0.0, hold_s - (time.monotonic() - _BORN)))
+    return failure.failure.code
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a bot, or with ``--check`` import its code only; the exit code."""
+    *options, name = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if not name or name.startswith("-") or options not in ([], ["--check"]):
+        sys.stderr.write(USAGE + "\n")
+        return _USAGE_CODE
+    hold_s = 0.0 if options else HOLD_S
+    path = Path(name).absolute()
+    try:
+        bot = _load(path)
+        if options:
+            from bot_runner.loading import check
+
+            check(bot)
+            return 0
+        hold_s = bot.hold_s
+        return _run(bot, path)
+    except BotFailedError as failure:
+        return _fail(failure, hold_s)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Any program: in a session of its own, told its configuration, heard on a notify socket of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from bot_runner.context import Run
+from bot_runner.failure import BotFailedError
+from bot_runner.loading import find_program
+from toolkit.lifecycle import FailureClass
+
+# Between fork and exec only a process without threads may run Python: so a small one is started, which asks
+# the kernel to end it with the runner, gives SIGPIPE its meaning back, which Python takes away, and becomes
+# the program. What it writes to the pipe is why it could not; the pipe closes when it has.
+_TRAMPOLINE = """
+import ctypes, os, signal, sys
+parent, pipe, program, *argv = sys.argv[1:]
+os.set_inheritable(int(pipe), False)
+ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+if os.getppid() != int(parent): os._exit(1)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+try: os.execv(program, argv)
+except OSError as error: os.write(int(pipe), error.strerror.encode())
+os._exit(127)
+"""
+_LARGEST_MESSAGE = 65536
+KILLED_S = 1.0
+
+
+def environment(run: Run, notify_socket: Path) -> dict[str, str]:
+    """What the program finds in its environment; its token only where the bot file names a variable."""
+    bot = run.bot
+    own = {
+        "BOT_NAME": bot.name,
+        "BOT_TYPE": bot.type,
+        "BOT_FLEET": bot.fleet,
+        "BOT_STATE": bot.files.state,
+        "BOT_CONFIG": json.dumps(bot.config, ensure_ascii=False),
+        "NOTIFY_SOCKET": str(notify_socket),
+    }
+    if bot.app.token_env and run.token:
+        own[bot.app.token_env] = run.token
+    return {**os.environ, **own}
+
+
+class NotifySocket:
+    """Where the program says how it is: sd_notify(3).
+
+    Parameters:
+        path: the socket; it lies in the bot's own runtime folder.
+        run: takes what is said.
+    """
+
+    def __init__(self, path: Path, run: Run) -> None:
+        self._path, self._run = path, run
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.bind(str(path))
+        path.chmod(0o600)
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        with suppress(BlockingIOError):
+            for line in self._socket.recv(_LARGEST_MESSAGE).decode("utf-8", "replace").splitlines():
+                self._take(*line.partition("=")[::2])
+
+    def _take(self, name: str, value: str) -> None:
+        vitals = self._run.vitals
+        if name == "READY" and value == "1" and not self._run.stop.asked:
+            self._run.context.health.ready()
+        elif name == "STATUS":
+            vitals.says(self._run.redact.line(value))
+        elif name == "STOPPING" and value == "1":
+            vitals.stops("the program says that it is stopping")
+        elif name == "WATCHDOG" and value == "1":
+            vitals.last_beat = time.monotonic()
+
+    def close(self) -> None:
+        """Hear no more."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _spawn(run: Run, notify_socket: Path) -> "subprocess.Popen[bytes]":
+    """Start the program and wait until it is one.
+
+    Raises:
+        BotFailedError: APP_IMPORT, it cannot be executed.
+    """
+    argv = run.bot.app.argv
+    program = find_program(argv[0])
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    command = [sys.executable, "-ISc", _TRAMPOLINE, str(os.getpid()), str(writing), program, *argv]
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env=environment(run, notify_socket),
+            start_new_session=True,
+            pass_fds=(writing,),
+        )
+    finally:
+        os.close(writing)
+    run.own(child.pid)
+    with open(reading, "rb") as pipe:
+        why = pipe.read().decode()
+    if why:
+        child.wait()
+        raise BotFailedError(FailureClass.APP_IMPORT, f"{program} cannot be executed: {why}")
+    return child
+
+
+def _words(code: int) -> str:
+    if code >= 0:
+        return f"the program ended with code {code}"
+    try:
+        return f"the program was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"the program was ended by signal {-code}"
+
+
+async def _ended(child: "subprocess.Popen[bytes]") -> int:
+    """Wait for the program's end by a pidfd: no thread, no polling; and its exit code."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    descriptor = os.pidfd_open(child.pid)
+    try:
+        loop.add_reader(descriptor, ended.set)
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    return child.wait()
+
+
+def _signal_group(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """To all of the program's session: a shell does not pass signals on."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+async def _stop(child: "subprocess.Popen[bytes]", ended: "asyncio.Task[int]", run: Run) -> None:
+    _signal_group(child, signal.SIGTERM)
+    await asyncio.wait({ended}, timeout=run.stop.remaining(run.bot.stop_s))
+    if not ended.done():
+        run.context.logger.error("the program did not end within %g s and is killed", run.bot.stop_s)
+        _signal_group(child, signal.SIGKILL)
+        await asyncio.wait({ended}, timeout=KILLED_S)
+
+
+async def run(run: Run) -> None:
+    """Run an ``exec`` bot until it is asked to end.
+
+    Its own exit codes are never classes: an end that nobody asked for is a crash, whatever the code.
+
+    Raises:
+        BotFailedError: it cannot be started, or ended though nobody asked for it.
+    """
+    run.vitals.waits("starting the program")
+    notify = NotifySocket(Path(run.bot.files.socket).with_name("notify.sock"), run)
+    try:
+        child = _spawn(run, Path(run.bot.files.socket).with_name("notify.sock"))
+        ended = asyncio.create_task(_ended(child))
+        if run.bot.app.ready == "start":
+            run.vitals.is_ready()
+        else:
+            run.vitals.waits("the program has not said READY=1")
+        asked = asyncio.create_task(run.stop.wait())
+        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        if ended.done() and not run.stop.asked:
+            raise BotFailedError(FailureClass.APP_CRASHED, _words(ended.result()))
+        run.vitals.stops(run.stop.why)
+        await _stop(child, ended, run)
+    finally:
+        notify.close()

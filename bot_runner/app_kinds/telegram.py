@@ -1,0 +1,197 @@
+"""A python-telegram-bot application, from its factory to its end.
+
+The steps of ``Application.run_polling`` are done here one by one, as that ends a process at the first network
+error, tells nothing of readiness, and drains without bound.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from bot_runner.context import Run
+from bot_runner.failure import BotFailedError
+from bot_runner.loading import load_target, quick_imports
+from toolkit.lifecycle import FailureClass
+from toolkit.secrets import bot_id
+
+with quick_imports():
+    from telegram.error import NetworkError, RetryAfter
+    from telegram.ext import Application, ApplicationBuilder
+
+    from bot_runner.faults import Fault, Tries, classify
+    from bot_runner.intake import Intake
+    from bot_runner.processing import AnyApplication, watch
+    from bot_runner.transport import equip
+
+T = TypeVar("T")
+CALL_S = 30.0
+# What the hooks and the last calls may take together after the handlers' time is over.
+HOOKS_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+def build(run: Run) -> AnyApplication:
+    """The application that the bot's factory makes, told the runner's token, server and requests.
+
+    Raises:
+        BotFailedError: APP_IMPORT, it cannot be imported or makes something else; BAD_CONFIG, it was built
+            with another token.
+    """
+    token = run.token or ""
+    product = load_target(run.bot.app.target, run.redact)(run.context)
+    if isinstance(product, ApplicationBuilder):
+        equip(product, token, run.bot.endpoint)
+        product = product.build()
+    if not isinstance(product, Application):
+        made = f"{run.bot.app.target} returned {type(product).__name__}"
+        raise BotFailedError(FailureClass.APP_IMPORT, f"{made}, not an application or its builder")
+    if bot_id(product.bot.token) != bot_id(token):
+        raise BotFailedError(FailureClass.BAD_CONFIG, "the application was built with another bot's token")
+    return product
+
+
+class Session:
+    """One application's life under the runner."""
+
+    def __init__(self, run: Run, application: AnyApplication) -> None:
+        self._run, self._app = run, application
+        self._intake = Intake(
+            application.bot, application.update_queue, run.vitals, run.redact, run.context.allowed_updates
+        )
+        self._polling: asyncio.Task[None] | None = None
+        watch(application, run.vitals, self._intake.done, self._ends_itself)
+
+    def _ends_itself(self) -> None:
+        reason = "the app ended itself by stop_running()"
+        self._run.stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+
+    async def bring_up(self) -> None:
+        """Start: ready is when the token is accepted, a poll was answered and the poller runs.
+
+        Raises:
+            BotFailedError: TOKEN_REFUSED, or TEMPORARY where the app's own hook met a network error.
+        """
+        app, bot = self._app, self._app.bot
+        await self._insist("getMe", bot.initialize)
+        self._run.vitals.username = bot.username
+        await app.initialize()
+        if app.post_init:
+            await self._hook_of_start(app.post_init)
+        await self._insist("deleteWebhook", lambda: bot.delete_webhook(drop_pending_updates=False))
+        await self._insist("getUpdates", self._intake.probe)
+        await app.start()
+        self._polling = asyncio.create_task(self._intake.run(), name="intake")
+        await asyncio.sleep(0)
+        self._run.vitals.is_ready()
+
+    async def last(self) -> None:
+        """Run until the poller ends, which it does only by a failure.
+
+        Raises:
+            BotFailedError: what ended it; DEAF where nothing is known.
+        """
+        if self._polling is not None:
+            await asyncio.wait({self._polling})
+            self._polling.result()
+        raise BotFailedError(FailureClass.DEAF, "the poller ended")
+
+    async def _insist(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call until it succeeds; only a refused token ends that."""
+        tries = Tries()
+        while True:
+            try:
+                async with asyncio.timeout(CALL_S):
+                    return await call()
+            except Exception as error:  # noqa: BLE001  an answer that makes no sense may raise anything
+                fault = classify(error)
+                if fault is Fault.REFUSED:
+                    raise BotFailedError(FailureClass.TOKEN_REFUSED, f"{name}: {fault.value.words}") from None
+                self._run.vitals.waits(self._run.redact.line(f"{name}: {fault.value.words} ({error})"))
+                pause = tries.pause_s(error, fault)
+            await asyncio.sleep(pause)
+
+    async def _hook_of_start(self, hook: Callable[[Any], Awaitable[object]]) -> None:
+        """Call post_init once: it is not made to be repeated, so a network error begins the process anew."""
+        self._run.vitals.waits("post_init")
+        try:
+            await hook(self._app)
+        except (NetworkError, RetryAfter) as error:
+            _log.warning("post_init failed", exc_info=error)
+            reason = self._run.redact.line(f"post_init: {error}")
+            raise BotFailedError(FailureClass.TEMPORARY, reason) from None
+
+    async def take_down(self) -> None:
+        """Stop: intake first, then let handlers finish, then the hooks; each within its time."""
+        await self._step("on_stop", self._run.tell_stop())
+        was_running = self._app.running
+        await self._stop_intake()
+        if was_running:
+            await self._drain()
+            await self._step("confirming updates", self._intake.confirm())
+            await self._hook("post_stop", self._app.post_stop)
+        await self._step("shutdown", self._app.shutdown())
+        await self._step("shutdown", self._app.bot.shutdown())
+        await self._hook("post_shutdown", self._app.post_shutdown)
+
+    async def _stop_intake(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait({self._polling}, timeout=HOOKS_S)
+
+    async def _drain(self) -> None:
+        remaining = self._run.stop.remaining(self._run.bot.stop_s)
+        stopping = asyncio.create_task(self._app.stop())
+        done, _ = await asyncio.wait({stopping}, timeout=remaining)
+        if done:
+            if error := stopping.exception():
+                _log.error("the application did not stop well", exc_info=error)
+            return
+        _log.error(
+            "%d updates were not handled within %g s and are cancelled; those that the Bot API was not told"
+            " of yet come again",
+            self._intake.unfinished,
+            self._run.bot.stop_s,
+        )
+        cut = {stopping, *filter(_is_applications, asyncio.all_tasks())}
+        for task in cut:
+            task.cancel()
+        await asyncio.wait(cut, timeout=HOOKS_S / 2)
+
+    async def _hook(self, name: str, hook: Callable[[Any], Awaitable[object]] | None) -> None:
+        if hook:
+            await self._step(name, hook(self._app))
+
+    async def _step(self, name: str, work: Awaitable[object]) -> None:
+        """One step of the end: it gets what is left of the bot's time; its failure stops no further step."""
+        seconds = self._run.stop.remaining(self._run.bot.stop_s) + HOOKS_S / 2
+        try:
+            async with asyncio.timeout(seconds):
+                await work
+        except TimeoutError:
+            _log.error("%s took longer than %.1f s", name, seconds)
+        except Exception:  # noqa: BLE001  the app's own code may raise anything
+            _log.exception("%s failed", name)
+
+
+def _is_applications(task: "asyncio.Task[Any]") -> bool:
+    """python-telegram-bot names its tasks: the fetcher of the queue, and each update's."""
+    return task.get_name().startswith("Application:")
+
+
+async def run(run: Run) -> None:
+    """Run a ``telegram`` bot until it is asked to end.
+
+    Raises:
+        BotFailedError: it cannot go on.
+    """
+    run.vitals.waits("loading the app")
+    session = Session(run, build(run))
+    try:
+        if await run.stop.race(session.bring_up()):
+            await run.stop.race(session.last())
+    except BotFailedError as failure:
+        run.stop.fail(failure)
+    finally:
+        run.vitals.stops(run.stop.why)
+        await session.take_down()

@@ -1,0 +1,99 @@
+"""How a run ends: recorded, held until the supervisor heeds its code, and never later than its deadline."""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+
+from bot_runner.descendants import end_descendants
+from bot_runner.failure import BotFailedError
+from bot_runner.keeper import Keeper
+from bot_runner.logs import LogWriter
+from bot_runner.stop import Stop
+from bot_runner.vitals import Vitals
+from toolkit.botfile import BotFile
+from toolkit.lifecycle import State
+
+# After the bot's time to stop and its hooks', the process ends whatever hangs; the supervisor waits 3 s.
+FORCE_S = 1.5
+TASKS_S = 0.5
+CHILDREN_S = 0.5
+FLUSH_S = 1.0
+EXIT_S = 1.0
+_log = logging.getLogger("bot_runner")
+
+
+class Ending:
+    """The end of one run.
+
+    Parameters:
+        bot: the bot file.
+        born: when the process began, on the monotonic clock.
+        stop: knows whether and why the end was asked for.
+        vitals: are told of the hold.
+        keeper: records the end.
+        writer: is flushed last.
+    """
+
+    def __init__(
+        self, bot: BotFile, born: float, stop: Stop, vitals: Vitals, keeper: Keeper, writer: LogWriter
+    ) -> None:
+        self._bot, self._born, self._stop, self._vitals = bot, born, stop, vitals
+        self._keeper, self._writer = keeper, writer
+        self._last = threading.Lock()
+
+    def arm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The end was asked for: see to it, in the side loop, that it comes."""
+        loop.call_later(self._bot.stop_s + FORCE_S, self._force)
+
+    async def hold(self, failure: BotFailedError | None) -> None:
+        """Stay until the supervisor heeds exit codes, or until it asks for the end.
+
+        supervisord starts anew whatever ends before ``startsecs``, without a look at its code.
+        """
+        if failure is None:
+            return
+        _log.error("ends: %s: %s", failure.failure.words, failure.reason)
+        _log.info("hint: %s", failure.failure.hint)
+        state = State.BACKOFF if failure.failure.restart_helps else State.QUARANTINED
+        self._vitals.is_down(state, f"{failure.failure.words}: {failure.reason}")
+        seconds = self._bot.hold_s - (time.monotonic() - self._born)
+        if seconds > 0:
+            await self._stop.outside_asks(seconds)
+
+    def settle(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End what the bot left: tasks, then processes. From here on nothing else may end the process."""
+        if not self._last.acquire(blocking=False):
+            threading.Event().wait()  # it is being ended by force
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.wait(tasks, timeout=TASKS_S))
+        self._end_children()
+
+    def flush(self, code: int) -> None:
+        """Write the last log lines, and bound what Python does at its exit: a thread may never end."""
+        self._writer.flush(FLUSH_S)
+        threading.Thread(target=_exit_after, args=(EXIT_S, code), daemon=True).start()
+
+    def _end_children(self) -> None:
+        count = end_descendants(CHILDREN_S, 2 * CHILDREN_S)
+        if count:
+            _log.info("ended %d processes that the bot had started", count)
+
+    def _force(self) -> None:
+        """End the process though the bot's loop does not react."""
+        if not self._last.acquire(blocking=False):
+            return
+        _log.error("the bot did not end within %g s: its event loop hangs; it is ended", self._bot.stop_s)
+        failure = self._keeper.end(self._stop.failure)
+        self._end_children()
+        self._writer.flush(FLUSH_S)
+        os._exit(failure.failure.code if failure else 0)
+
+
+def _exit_after(seconds: float, code: int) -> None:
+    time.sleep(seconds)
+    os._exit(code)

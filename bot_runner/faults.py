@@ -1,0 +1,87 @@
+"""What can be wrong with the Bot API, told apart by the library's errors, and how long to wait then."""
+
+import random
+from dataclasses import dataclass
+from enum import Enum
+
+from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError, TimedOut
+
+from bot_runner.pacing import growing, jittered
+
+_GROWTH = 1.5
+LONGEST_FLOOD_S = 300.0
+
+
+class Misrouted(InvalidToken):
+    """404: python-telegram-bot takes it for a refused token, but it is what a misrouted proxy answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    words: str
+    first_s: float
+    longest_s: float
+
+
+class Fault(Enum):
+    """A class of faults. The caps are such that the first answer comes within 1 s of the server's return."""
+
+    NETWORK = _Kind("the Bot API cannot be reached", 0.1, 0.7)
+    TIMEOUT = _Kind("the Bot API does not answer", 0.1, 0.7)
+    SERVER = _Kind("the Bot API is in trouble", 0.2, 0.7)
+    GARBAGE = _Kind("the Bot API's answer makes no sense", 0.2, 0.7)
+    MISROUTED = _Kind("misrouted, 404: check `endpoint` and the proxy before it", 0.2, 0.7)
+    FLOOD = _Kind("the Bot API asks for less", 1.0, LONGEST_FLOOD_S)
+    CONFLICT = _Kind("conflict, 409: another process polls with this token, or set a webhook", 1.0, 15.0)
+    REFUSED = _Kind("token refused, 401", 0.0, 0.0)
+
+
+def _is_misrouted(error: BaseException | None) -> bool:
+    """404, also where the app brought its own request: then only the text tells."""
+    while error is not None:
+        if isinstance(error, Misrouted) or (isinstance(error, InvalidToken) and "Not Found" in str(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
+def classify(error: Exception) -> Fault:
+    """The class of what one of the runner's calls raised; the unknown came of an answer without sense."""
+    if isinstance(error, InvalidToken):
+        return Fault.MISROUTED if _is_misrouted(error) else Fault.REFUSED
+    for kind, fault in ((Conflict, Fault.CONFLICT), (RetryAfter, Fault.FLOOD), (TimedOut, Fault.TIMEOUT)):
+        if isinstance(error, kind):
+            return fault
+    if isinstance(error, NetworkError):
+        text = str(error)
+        return Fault.NETWORK if text.startswith(("httpx.", "Unknown error in HTTP")) else Fault.SERVER
+    if isinstance(error, TimeoutError):
+        return Fault.TIMEOUT
+    if isinstance(error, TelegramError):
+        return Fault.GARBAGE if "Invalid server response" in str(error) else Fault.SERVER
+    return Fault.GARBAGE
+
+
+class Tries:
+    """Counts failures in a row and says how long to wait before the next try."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self._fault: Fault | None = None
+
+    def succeeded(self) -> None:
+        """The next failure is the first again."""
+        self.failed, self._fault = 0, None
+
+    def pause_s(self, error: Exception, fault: Fault) -> float:
+        """Seconds to wait after one more failure; a fault of another class starts anew."""
+        self.failed = self.failed + 1 if fault is self._fault else 1
+        self._fault = fault
+        kind = fault.value
+        if isinstance(error, RetryAfter):
+            asked = error.retry_after
+            seconds = asked if isinstance(asked, int | float) else asked.total_seconds()
+            return min(max(seconds, kind.first_s), kind.longest_s)
+        pause = growing(self.failed, kind.first_s, _GROWTH, kind.longest_s)
+        # The roll of a die keeps a thousand bots from trying in step; nobody's secret depends on it.
+        return min(jittered(pause, random.random()), kind.longest_s)  # noqa: S311

@@ -1,0 +1,30 @@
+"""The bot's loop tells that it turns."""
+
+import asyncio
+import time
+
+from bot_runner.notify import Notifier
+from bot_runner.vitals import TICK_S, Vitals
+from toolkit.lifecycle import State
+
+_EXTENSION_S = 15.0
+
+
+async def beat(vitals: Vitals, notifier: Notifier, *, watched: bool) -> None:
+    """Tick for as long as the loop runs, and keep a supervisor that waits or watches informed.
+
+    Parameters:
+        vitals: takes the ticks.
+        notifier: hears of them: more time while the bot is not ready, WATCHDOG=1 while it is.
+        watched: the bot's own code runs in this loop, so that its lag is the bot's.
+    """
+    pause = min(TICK_S, notifier.watchdog_s / 3) if notifier.watchdog_s else TICK_S
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(pause)
+        if watched:
+            vitals.ticked(max(0.0, time.monotonic() - began - pause))
+        if vitals.state in {State.INITIALIZING, State.BACKOFF}:
+            notifier.extend(_EXTENSION_S)
+        if notifier.watchdog_s:
+            notifier.send("WATCHDOG=1")

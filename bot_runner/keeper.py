@@ -1,0 +1,79 @@
+"""Keeps the run record of the present run: in memory for who asks, and on disk before it is acted on."""
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from bot_runner import runs
+from bot_runner.clock import now
+from bot_runner.failure import BotFailedError
+from toolkit import run_record
+from toolkit.botfile import Restart
+from toolkit.run_record import LastExit, RunRecord
+
+_log = logging.getLogger("bot_runner")
+
+
+class Keeper:
+    """The run record of one run.
+
+    Parameters:
+        path: the record's file.
+        restart: the bot's restart policy.
+        born: when the process began, on the monotonic clock.
+    """
+
+    def __init__(self, path: Path, restart: Restart, born: float) -> None:
+        self._path, self._restart, self._began = path, restart, born
+        self._ended = False
+        self._lock = threading.Lock()
+        self.record: RunRecord = run_record.read(path)
+
+    def begin(self) -> None:
+        """A run begins."""
+        self._save(runs.begun(self.record, pid=os.getpid(), now=now(), healthy_s=self._restart.healthy_s))
+
+    def begin_anew(self) -> None:
+        """The run proper begins now: a pause before it would make a short run look healthy."""
+        self._began = time.monotonic()
+        self._save(msgspec.structs.replace(self.record, started_at=now()))
+
+    def end(self, failure: BotFailedError | None) -> BotFailedError | None:
+        """The run ends, asked to or with a failure; one failure too many becomes a crash loop.
+
+        Returns:
+            The failure that it ends with. Only the first end counts.
+        """
+        with self._lock:
+            if self._ended:
+                return failure
+            self._ended = True
+        record = self._after(failure)
+        if failure and runs.in_crash_loop(record, self._restart):
+            failure = runs.crash_loop(record)
+            record = self._after(failure)
+        self._save(record)
+        return failure
+
+    def _after(self, failure: BotFailedError | None) -> RunRecord:
+        last = LastExit(
+            at=now(),
+            kind="failed" if failure else "stopped",
+            failure=failure.failure.name if failure else "",
+            code=failure.failure.code if failure else 0,
+            reason=failure.reason if failure else "",
+            uptime_s=round(time.monotonic() - self._began, 3),
+        )
+        return runs.ended(self.record, last, self._restart.healthy_s)
+
+    def _save(self, record: RunRecord) -> None:
+        """Put it on disk; a bot whose disk is full runs all the same."""
+        self.record = record
+        try:
+            runs.save(self._path, record)
+        except OSError as error:
+            _log.error("the run record cannot be written: %s", error.strerror)

@@ -1,0 +1,243 @@
+"""The bot's log: redacted where a line is made, written by a thread, so that no disk blocks the bot."""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bot_runner.clock import rfc3339
+from bot_runner.redaction import Redactor
+from toolkit.botfile import Log
+
+MAX_QUEUED = 10_000
+MAX_LINE = 64 * 1024
+_BATCH = 100
+# INFO lines of these hold a URL with the token for every call.
+QUIET = ("httpx", "httpcore")
+
+
+class Line(NamedTuple):
+    """One line to be written, already without secrets."""
+
+    created: float
+    level: str
+    logger: str
+    message: str
+    exception: str = ""
+
+
+def render(line: Line, form: str) -> bytes:
+    """The line as the file holds it: a JSON object, or text whose further lines are indented."""
+    if form == "json":
+        body = {
+            "ts": rfc3339(line.created),
+            "level": line.level,
+            "logger": line.logger,
+            "message": line.message,
+        }
+        if line.exception:
+            body["exception"] = line.exception
+        return msgspec.json.encode(body) + b"\n"
+    text = f"{line.message}\n{line.exception}" if line.exception else line.message
+    head = f"{rfc3339(line.created)} {line.level} {line.logger}: "
+    return (head + text.replace("\n", "\n    ") + "\n").encode()
+
+
+def _writable(text: str) -> str:
+    """The text cut to a bound, without lone surrogates, which UTF-8 cannot hold."""
+    return text[:MAX_LINE].encode("utf-8", "backslashreplace").decode()
+
+
+class RotatingFile:
+    """A file that starts anew when it is full and keeps a few of its predecessors.
+
+    Parameters:
+        path: the file.
+        max_bytes: size at which it is rotated; 0 for never.
+        keep: how many rotated files stay.
+
+    When something else moved the file away, the next line begins a new one.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, keep: int) -> None:
+        self._path, self._max, self._keep = str(path), max_bytes, keep
+        self._file: int | None = None
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append, rotating first where the file would grow too long.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        file = self._opened()
+        if self._max and self._size and self._size + len(data) > self._max:
+            self._rotate()
+            file = self._opened()
+        while data:
+            written = os.write(file, data)
+            self._size += written
+            data = data[written:]
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _opened(self) -> int:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                on_disk, here = os.stat(self._path), os.fstat(self._file)
+                if (on_disk.st_dev, on_disk.st_ino) == (here.st_dev, here.st_ino):
+                    return self._file
+            self.close()
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._size = os.fstat(self._file).st_size
+        return self._file
+
+    def _rotate(self) -> None:
+        self.close()
+        for number in range(self._keep - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+        if self._keep:
+            os.rename(self._path, f"{self._path}.1")
+        else:
+            os.unlink(self._path)
+
+
+class LogWriter:
+    """A bounded queue and the thread that empties it into a file. What does not fit is counted and said.
+
+    Parameters:
+        path: the log file.
+        log: its form and rotation.
+    """
+
+    def __init__(self, path: Path, log: Log) -> None:
+        self._file = RotatingFile(path, log.max_bytes, log.keep)
+        self._form = log.format
+        # A SimpleQueue may be used in a signal handler; its bound is kept by `put`.
+        self._queue: queue.SimpleQueue[Line | threading.Event] = queue.SimpleQueue()
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def put(self, line: Line) -> None:
+        """Take a line to write. Never blocks and never raises."""
+        if self._queue.qsize() >= MAX_QUEUED:
+            self._dropped += 1
+        else:
+            self._queue.put(line)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until what was taken so far is written; whether it was, within so many seconds."""
+        done = threading.Event()
+        self._queue.put(done)
+        return done.wait(timeout)
+
+    def _run(self) -> None:
+        while True:
+            item = self._queue.get()
+            if isinstance(item, threading.Event):
+                self._say_dropped()
+                item.set()
+                continue
+            batch = [render(item, self._form)]
+            # Lines that wait already are written at once, in pieces small enough to rotate well.
+            while len(batch) < _BATCH and not self._queue.empty():
+                following = self._queue.get()
+                if isinstance(following, threading.Event):
+                    self._write(b"".join(batch), len(batch))
+                    batch = []
+                    following.set()
+                else:
+                    batch.append(render(following, self._form))
+            self._write(b"".join(batch), len(batch))
+            if self._dropped and self._queue.empty():
+                self._say_dropped()
+
+    def _write(self, data: bytes, lines: int) -> None:
+        try:
+            self._file.write(data)
+        except OSError:
+            self._dropped += lines
+
+    def _say_dropped(self) -> None:
+        if self._dropped:
+            text = f"{self._dropped} log lines were lost: too many at once, or the disk was full"
+            line = render(Line(time.time(), "WARNING", "bot_runner", text), self._form)
+            with contextlib.suppress(OSError):
+                self._file.write(line)
+                self._dropped = 0
+
+
+class QueueHandler(logging.Handler):
+    """Hands records to the writer, as text without secrets."""
+
+    def __init__(self, writer: LogWriter, redact: Redactor) -> None:
+        super().__init__()
+        self._writer, self._redact = writer, redact
+        self._exceptions = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one record; a record that cannot be formatted says so instead of raising."""
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001  the arguments' own __str__ may raise anything
+            message = f"{record.msg!r} (cannot be formatted: {type(error).__name__})"
+        exception = record.exc_text or ""
+        if record.exc_info and not exception:
+            exception = self._exceptions.formatException(record.exc_info)
+        if record.stack_info:
+            exception += "\n" + record.stack_info
+        self._writer.put(
+            Line(
+                record.created,
+                record.levelname,
+                record.name,
+                _writable(self._redact(message)),
+                _writable(self._redact(exception.strip())) if exception else "",
+            )
+        )
+
+
+def _redacting_factory(redact: Redactor) -> Any:
+    """Makes records that hold no secret, so that handlers which the app adds cannot write one either."""
+    plain = logging.getLogRecordFactory()
+    exceptions = logging.Formatter()
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = plain(*args, **kwargs)
+        with contextlib.suppress(Exception):  # a message that cannot be formatted is its handler's trouble
+            message = record.getMessage()
+            clean = redact(message)
+            if clean != message:
+                record.msg, record.args = clean, None
+        if record.exc_info and record.exc_info[0] is not None:
+            text = exceptions.formatException(record.exc_info)
+            clean = redact(text)
+            if clean != text:
+                record.exc_text = clean
+        return record
+
+    return make
+
+
+def install(writer: LogWriter, log: Log, redact: Redactor) -> None:
+    """Send all logging of this process to the writer, at the level that the bot file asks for."""
+    logging.setLogRecordFactory(_redacting_factory(redact))
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    root.handlers[:] = [QueueHandler(writer, redact)]
+    root.setLevel(log.level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)

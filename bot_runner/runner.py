@@ -1,0 +1,238 @@
+"""One run of one bot, from the process's start to its exit."""
+
+import asyncio
+import faulthandler
+import itertools
+import logging
+import random
+import signal
+from pathlib import Path
+
+from bot_runner import app_kinds, kernel, logs, runs, token_source
+from bot_runner.context import Context, Health, Run
+from bot_runner.control import Control
+from bot_runner.ending import Ending
+from bot_runner.failure import BotFailedError
+from bot_runner.heartbeats import beat
+from bot_runner.keeper import Keeper
+from bot_runner.loading import enter_directory
+from bot_runner.notify import Notifier
+from bot_runner.process import Usage
+from bot_runner.redaction import Redactor
+from bot_runner.side_loop import SideLoop
+from bot_runner.stop import Stop
+from bot_runner.stray import StrayOutput
+from bot_runner.token_lock import TokenLock
+from bot_runner.vitals import Vitals
+from toolkit.botfile import BotFile
+from toolkit.errors import RefusedError
+from toolkit.ipc.server import ControlServer
+from toolkit.lifecycle import FailureClass, State
+from toolkit.secrets import bot_id
+
+# Beyond the bot's own time to stop: for a predecessor to be really gone.
+MARGIN_S = 3.0
+SAMPLE_S = 5.0
+_ANSWER_S = 5.0
+_log = logging.getLogger("bot_runner")
+
+
+class Runner:
+    """Holds the parts of one run together.
+
+    Parameters:
+        bot: the bot file.
+        born: when the process began, on the monotonic clock.
+        parent: the supervisor's process id, as it was then.
+    """
+
+    def __init__(self, bot: BotFile, born: float, parent: int) -> None:
+        self._bot, self._parent = bot, parent
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        self._stop = Stop(self._loop)
+        self._redact = Redactor()
+        self._notifier = Notifier.from_environment()
+        self._vitals = Vitals(self._changed)
+        self._said = State.INITIALIZING
+        self._usage = Usage(owns_children=bot.app.kind == "exec")
+        self._writer = logs.LogWriter(Path(bot.files.log), bot.log)
+        logs.install(self._writer, bot.log, self._redact)
+        self._side = SideLoop()
+        self._keeper = Keeper(Path(bot.files.run_record), bot.restart, born)
+        control = Control(
+            bot=bot, vitals=self._vitals, usage=self._usage, keeper=self._keeper, stop=self._stop.ask
+        )
+        self._server = ControlServer(Path(bot.files.socket), control.methods())
+        self._strays = [StrayOutput(number, self._writer, self._redact) for number in (1, 2)]
+        self._ending = Ending(bot, born, self._stop, self._vitals, self._keeper, self._writer)
+        self._lock: TokenLock | None = None
+
+    def run(self, complaints: list[str]) -> int:
+        """Run the bot to its end.
+
+        Parameters:
+            complaints: what could not be done before there was a log; a line each.
+
+        Returns:
+            The exit code.
+        """
+        faulthandler.enable(self._strays[1].original)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self._stop.listen(lambda: self._side.soon(self._ending.arm, self._side.loop))
+        self._side.keep(self._watch())
+        self._keeper.begin()
+        for complaint in complaints:
+            _log.warning("%s", complaint)
+        main = self._loop.create_task(self._life(), name="bot")
+        failure = self._drive(main)
+        code = failure.failure.code if failure else 0
+        self._ending.settle(self._loop)
+        self._side.call(self._close(), _ANSWER_S)
+        for stray in self._strays:
+            stray.restore()
+        self._ending.flush(code)
+        return code
+
+    def _on_signal(self, number: int, _: object) -> None:
+        self._stop.ask(f"asked by {signal.Signals(number).name}")
+
+    def _changed(self) -> None:
+        """Tell the log and the supervisor of a change of state or reasons."""
+        vitals = self._vitals
+        state, reason = vitals.state, "; ".join(vitals.reasons)
+        text = f"{state}: {reason}" if reason else str(state)
+        well = state in {State.RUNNING, State.INITIALIZING, State.STOPPING}
+        _log.log(logging.INFO if well else logging.WARNING, "%s", text)
+        word = {State.RUNNING: ("READY=1",), State.STOPPING: ("STOPPING=1",)}.get(state, ())
+        if state is self._said:
+            word = ()
+        elif state is State.RUNNING:
+            self._side.soon(self._usage.sample)
+        self._said = state
+        self._notifier.send(*word, f"STATUS={vitals.said or text}")
+
+    async def _watch(self) -> None:
+        """Look at memory and processor time now and then, in the side loop, and read what the bot prints."""
+        for stray in self._strays:
+            stray.attach(self._side.loop)
+        for pause in itertools.chain((0.0, 0.5, 1.0, 2.0), itertools.repeat(SAMPLE_S)):
+            await asyncio.sleep(pause)
+            self._usage.sample()
+
+    async def _close(self) -> None:
+        for stray in self._strays:
+            stray.detach(self._side.loop)
+        await self._server.close()
+
+    def _drive(self, main: "asyncio.Task[BotFailedError | None]") -> BotFailedError | None:
+        """Turn the loop until the run is over, also where the app's code ends or stops the loop itself."""
+        while True:
+            try:
+                return self._loop.run_until_complete(main)
+            except (SystemExit, KeyboardInterrupt) as error:
+                reason = f"the app ended itself by {type(error).__name__}({self._redact.line(error)})"
+            except RuntimeError:
+                if main.done():
+                    raise
+                reason = "the app stopped the event loop"
+            self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+
+    async def _life(self) -> BotFailedError | None:
+        """Everything from the first step to the hold before the exit; what failed, if anything did."""
+        beats = asyncio.create_task(
+            beat(self._vitals, self._notifier, watched=self._bot.app.kind != "exec"), name="beat"
+        )
+        failure = await self._outcome()
+        if failure is None:
+            self._vitals.stops(self._stop.why)
+        failure = self._keeper.end(failure)
+        await self._ending.hold(failure)
+        beats.cancel()
+        return failure
+
+    async def _outcome(self) -> BotFailedError | None:
+        try:
+            await self._work()
+        except BotFailedError as failure:
+            self._stop.fail(failure)
+        except SystemExit as error:
+            reason = f"the app ended itself by SystemExit({self._redact.line(error)})"
+            self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+        except Exception as error:  # noqa: BLE001  the app's own code may raise anything
+            _log.exception("the app failed")
+            reason = self._redact.line(f"{type(error).__name__}: {error}")
+            self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+        return self._stop.failure
+
+    async def _work(self) -> None:
+        """Start the bot and run it until it ends."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._listen(), self._side.loop))
+        if self._bot.die_with_parent and not kernel.stop_with_parent(self._parent):
+            self._stop.ask("the supervisor is gone")
+        await self._pace()
+        if self._stop.asked:
+            return
+        token = token_source.resolve(self._bot)
+        if token:
+            self._redact.learn(token)
+        enter_directory(self._bot)
+        if token and not await self._take_token(token):
+            return
+        health = Health(self._vitals, self._redact)
+        run = Run(
+            bot=self._bot,
+            token=token,
+            context=Context(self._bot, token, health),
+            vitals=self._vitals,
+            stop=self._stop,
+            redact=self._redact,
+            own=self._usage.known.add,
+        )
+        await app_kinds.load(self._bot.app.kind)(run)
+
+    async def _listen(self) -> None:
+        try:
+            await self._server.start()
+        except (OSError, RefusedError) as error:
+            reason = f"control socket: {error.strerror if isinstance(error, OSError) else error.message}"
+            raise BotFailedError(FailureClass.BAD_CONFIG, reason) from None
+
+    async def _pace(self) -> None:
+        """Wait before a try that follows failures.
+
+        Raises:
+            BotFailedError: CRASH_LOOP, there were too many of them.
+        """
+        record, restart = self._keeper.record, self._bot.restart
+        if runs.in_crash_loop(record, restart):
+            raise runs.crash_loop(record)
+        pause = runs.pause_s(record.failures, restart, random.random())  # noqa: S311  spreads restarts
+        if not pause:
+            return
+        self._vitals.is_down(
+            State.BACKOFF, f"{record.failures} runs in a row failed; the next try is in {pause:.1f} s"
+        )
+        if not await self._stop.wait(pause):
+            self._vitals.waits("starting")
+            self._keeper.begin_anew()
+
+    async def _take_token(self, token: str) -> bool:
+        """Become the one poller of this token; False where the end was asked for meanwhile.
+
+        Raises:
+            BotFailedError: CONFLICT, another process keeps it.
+        """
+        lock = self._lock = TokenLock(bot_id(token))
+        if lock.try_take():
+            return True
+        wait_s = self._bot.stop_s + MARGIN_S
+        self._vitals.waits(f"another process on this machine polls as bot {lock.bot_id}; waiting for its end")
+
+        async def take() -> None:
+            if not await lock.take(wait_s):
+                reason = f"another process on this machine polls as bot {lock.bot_id}"
+                raise BotFailedError(FailureClass.CONFLICT, reason)
+
+        return await self._stop.race(take())

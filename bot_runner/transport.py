@@ -1,0 +1,88 @@
+"""The HTTP layer that a bot gets: one TLS context, small pools, and an end to every call."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import Any
+
+import httpx
+from telegram.error import TimedOut
+from telegram.ext import ApplicationBuilder
+from telegram.request import HTTPXRequest
+
+from bot_runner.faults import Misrouted
+
+# More connections only make httpcore slower, which looks through all of them for each call.
+SEND_POOL = 16
+POLL_POOL = 2
+_MARGIN_S = 5.0
+# Up- and downloads come in pieces, each within the usual timeouts.
+_TRANSFER_S = 600.0
+_NOT_FOUND = 404
+
+
+class RunnerRequest(HTTPXRequest):
+    """python-telegram-bot's own request, with a deadline for the whole call and 404 told apart from 401.
+
+    httpx limits each read and write, not the call: a server that answers a byte at a time holds it for ever.
+    """
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        """Make the call, as BaseRequest.do_request says."""
+        data = kwargs.get("request_data")
+        method = kwargs.get("method", "")
+        transfers = method == "GET" or (data is not None and data.contains_files)
+        deadline = _TRANSFER_S if transfers else self._longest(kwargs)
+        try:
+            async with asyncio.timeout(deadline):
+                code, payload = await super().do_request(*args, **kwargs)
+        except TimeoutError:
+            raise TimedOut(f"Timed out: no whole answer within {deadline:g} s") from None
+        if code == _NOT_FOUND:
+            raise Misrouted("Not Found (404)")
+        return code, payload
+
+    def _longest(self, kwargs: dict[str, Any]) -> float:
+        default = self._client.timeout
+        total = _MARGIN_S
+        for name in ("connect", "read", "write", "pool"):
+            given = kwargs.get(f"{name}_timeout")
+            seconds = given if isinstance(given, int | float) else getattr(default, name)
+            if seconds is None:
+                return _TRANSFER_S
+            total += seconds
+        return total
+
+
+def tls_context(endpoint: str) -> ssl.SSLContext:
+    """The one context for all of a bot's connections.
+
+    Loading the certificates takes 25 ms and 1.5 MB each time. An endpoint without TLS gets a context
+    that knows no certificate, and so trusts no server, should the bot call one with TLS.
+    """
+    if endpoint.startswith("https:"):
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def equip(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any], token: str, endpoint: str) -> None:
+    """Give a builder its token, server and requests; what it has of its own is left alone."""
+    with suppress(RuntimeError):  # it was given a bot, which has all of this
+        builder.token(token)
+        if not isinstance(builder._base_url, str):  # noqa: SLF001  there is no public way to ask
+            builder.base_url(f"{endpoint}/bot").base_file_url(f"{endpoint}/file/bot")
+    httpx_kwargs = {"verify": tls_context(endpoint)}
+    # RuntimeError: it has settings of its own for its requests.
+    with suppress(RuntimeError):
+        if not _has(builder, "_request"):
+            builder.request(RunnerRequest(SEND_POOL, httpx_kwargs=httpx_kwargs))
+    with suppress(RuntimeError):
+        if not _has(builder, "_get_updates_request"):
+            builder.get_updates_request(RunnerRequest(POLL_POOL, httpx_kwargs=httpx_kwargs))
+    with suppress(RuntimeError):
+        builder.updater(None)
+
+
+def _has(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any], name: str) -> bool:
+    """Whether the app has set this already; python-telegram-bot marks what is not set by a DefaultValue."""
+    return type(getattr(builder, name)).__name__ != "DefaultValue"
