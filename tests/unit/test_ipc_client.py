@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -47,6 +47,8 @@ class Bots:
     def __exit__(self, *_: object) -> None:
         self._wake.send(b"x")
         self._thread.join()
+
+    def close(self) -> None:
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()
         self._wake.close()
@@ -81,7 +83,9 @@ class Bots:
 @pytest.fixture
 def bots() -> Iterator[Bots]:
     folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    yield Bots(folder)
+    made = Bots(folder)
+    yield made
+    made.close()
     shutil.rmtree(folder)
 
 
@@ -147,32 +151,24 @@ def test_each_kind_of_silence_is_told(bots):
 
 
 def test_a_bot_that_answers_byte_by_byte_does_not_stretch_the_deadline(bots):
-    path = bots.bot("slow", lambda _: None)
-    stop = threading.Event()
-
-    def drip() -> None:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path) + ".drip")
-            listener.listen()
-            talk, _ = listener.accept()
-            with talk:
-                for byte in protocol.result(1, "x" * 1000):
-                    if stop.wait(0.05):
-                        return
-                    talk.send(bytes([byte]))
-
-    thread = threading.Thread(target=drip)
-    thread.start()
-    drip_path = Path(str(path) + ".drip")
-    while not drip_path.exists():
-        time.sleep(0.001)
-    with pytest.raises(UnreachableError, match=r"no answer within 0\.3 s") as caught:
-        ask(drip_path, "status", timeout_s=0.3)
-    stop.set()
-    thread.join()
+    path = bots.folder / "slow"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        dripping = threading.Thread(target=drip, args=(listener,))
+        dripping.start()
+        with pytest.raises(UnreachableError, match=r"no answer within 0\.3 s") as caught:
+            ask(path, "status", timeout_s=0.3)
+        dripping.join()
     assert caught.value.failure.kind is FailureKind.HUNG
-    with bots:
-        pass
+
+
+def drip(listener: socket.socket) -> None:
+    talk, _ = listener.accept()
+    with talk, suppress(BrokenPipeError):
+        for byte in protocol.result(1, "x" * 1000):
+            talk.send(bytes([byte]))
+            time.sleep(0.02)
 
 
 def test_no_permission_is_told(bots):

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import selectors
 import socket
 import time
@@ -19,7 +18,6 @@ from toolkit.ipc import protocol
 _READ_SIZE = 65536
 # A full backlog gives no event to wait for: unix(7), EAGAIN.
 _BACKLOG_PAUSE_S = 0.005
-_SPARE_FILES = 32
 
 
 class FailureKind(StrEnum):
@@ -141,7 +139,7 @@ class _Round:
         self._waiting = deque(requests.items())
         self._call = call
         self._talks: set[_Talk] = set()
-        self._room = min(len(requests), _free_files())
+        self._room = len(requests)
 
     def run(self, deadline: float) -> None:
         while True:
@@ -168,6 +166,7 @@ class _Round:
                 self._waiting.append((name, path))
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE) and self._talks:
+                    # The others come as these end.
                     self._room = len(self._talks)
                     self._waiting.appendleft((name, path))
                     return
@@ -222,11 +221,3 @@ def _failure(error: OSError) -> Failure:
     if error.errno in (errno.EACCES, errno.EPERM):
         return Failure(FailureKind.FORBIDDEN, "no permission to connect to its control socket")
     return Failure(FailureKind.PROTOCOL, words)
-
-
-def _free_files() -> int:
-    """How many sockets may be open at once under this process's own limit."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return 1 << 20
-    return max(1, soft - len(os.listdir("/proc/self/fd")) - _SPARE_FILES)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from toolkit.backends import Phase, UnitStatus
-from toolkit.backends.supervisord import daemon, rpc, staged
+from toolkit.backends.supervisord import daemon, rpc
 from toolkit.backends.supervisord.rpc import FaultError, HungError, NotRunningError, Rpc
 from toolkit.backends.supervisord.stop import EXITED, stop
 from toolkit.errors import BackendError, RefusedError
@@ -123,6 +123,8 @@ class Supervisord:
         Raises:
             BackendError: supervisord could not read it; the message names the file.
         """
+        from toolkit.backends.supervisord import staged
+
         # The parser wants the folders of the logs to be there.
         make_private(self._paths.logs)
         make_private(self._paths.supervisor_socket.parent)
