@@ -59,7 +59,7 @@ test: lint
 	@$(BIN)/pytest -q -n auto --dist loadgroup
 
 bench: $(VENV)/.ready-dev
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python tests/bench
 
 # Needs uv. The lock files name versions and hashes, and no index.
 lock:

@@ -41,6 +41,7 @@ def write_fleet(
         (source / "fleet.yaml.j2").read_text(encoding="utf-8"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=True,
     ).render(fleet=fleet, endpoint=endpoint, bots=bots, root="state" if keep_in_folder else None)
     contents = {folder / f"secrets/{bot}.token": token + "\n" for bot, token in tokens.items()}
     for path in sorted(p for p in source.rglob("*") if p.is_file() and p.suffix != ".j2"):

@@ -1,0 +1,184 @@
+"""What an operator meets at three in the morning."""
+
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+THREE = {"alice": "RUNNING", "bob": "RUNNING", "carol": "RUNNING"}
+
+
+def test_two_at_once_one_is_refused_or_finds_nothing_to_do(operator):
+    both = [operator.start("up"), operator.start("up")]
+    said = [process.communicate(timeout=60) for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 0], [0, 4]), said
+    if codes == [0, 4]:
+        assert any("is being changed by" in err for _, err in said)
+    assert operator.states() == THREE
+    assert len(operator.runners()) == 3
+
+
+def test_a_command_that_is_killed_is_finished_by_the_next(up):
+    random.seed(os.getpid())
+    for greeting in ("One", "Two", "Three", "Four"):
+        text = up.fleet.read_text()
+        line = next(
+            line for line in text.splitlines() if "greeting:" in line and not line.lstrip().startswith("#")
+        )
+        up.fleet.write_text(text.replace(line, line[: line.index("greeting:")] + f"greeting: {greeting}"))
+        deploy = up.start("deploy")
+        time.sleep(random.uniform(0.1, 1.5))  # any moment will do: the point is that none is special
+        deploy.send_signal(signal.SIGKILL)
+        deploy.communicate()
+        up.run("deploy")
+        assert up.states() == THREE
+        assert len(up.runners()) == 3
+        assert any(greeting in text for text in up.ask("alice", "x"))
+
+
+def test_up_that_is_killed_is_finished_by_the_next(operator):
+    for moment in (0.2, 0.4, 0.7):
+        first = operator.start("up")
+        time.sleep(moment)  # any moment will do
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        operator.run("up")
+        assert operator.states() == THREE
+        assert len(operator.runners()) == 3
+        operator.run("down")
+
+
+def test_a_lost_database_costs_no_restart(up):
+    before = up.pids()
+    for path in up.home.glob("fleet.db*"):
+        path.unlink()
+    assert up.states() == THREE
+    assert "nothing to do" in up.run("deploy").stdout
+    assert up.pids() == before
+    assert up.states() == THREE
+
+
+def test_a_damaged_database_is_told_in_words(up):
+    (up.home / "fleet.db").write_bytes(b"not a database" * 1000)
+    for extra in ("fleet.db-wal", "fleet.db-shm"):
+        (up.home / extra).unlink(missing_ok=True)
+    told = up.run("bot", "list", code=1)
+    assert "fleet.db" in told.stderr
+    assert "hint:" in told.stderr
+
+
+def test_an_unreadable_unit_of_anothers_hand_is_found_before_anything_is_touched(up):
+    before = up.pids()
+    (up.home / "units" / "zz.conf").write_text("[program:zz]\ncommand = /bin/true %(ENV_NOT_THERE)s\n")
+    up.edit("greeting: Hello", "greeting: Moin")
+    told = up.run("deploy", code=1)
+    assert "zz.conf" in told.stderr
+    assert up.pids() == before
+    (up.home / "units" / "zz.conf").unlink()
+    up.run("deploy")
+    assert up.states() == THREE
+
+
+def _no_room():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+def test_a_full_disk_is_told_and_nothing_is_touched(up):
+    before = up.pids()
+    up.edit("greeting: Hello", "greeting: Moin")
+    process = up.start("deploy", preexec_fn=_no_room)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (1, 4), (out, err)
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert up.pids() == before
+    up.run("deploy")
+    assert any("Moin" in text for text in up.ask("alice", "x"))
+
+
+def test_a_hung_supervisor_is_told_by_its_deadline(up):
+    supervisor = up.supervisor_pid()
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        told = up.run("bot", "list", code=1)
+        assert "does not answer" in told.stderr or "supervisord" in told.stderr
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert up.states() == THREE
+
+
+def test_another_fleet_file_of_the_same_name_is_refused(up, short_dir, sandbox):
+    other = short_dir / "g"
+    up.run("init", str(other), "--name", "test", "--endpoint", sandbox.url)
+    command = ["--root", str(up.home.parent), "deploy"]
+    up.fleet, mine = other / "fleet.yaml", up.fleet
+    told = up.run(*command, code=4)
+    assert str(mine) in told.stderr
+    assert "--take-over" in told.stderr
+    up.fleet = mine
+    assert up.states() == THREE
+
+
+def test_a_bot_without_an_api_waits_and_says_why(operator, eventually):
+    operator.edit(operator.sandbox.url, "http://127.0.0.1:9")
+    told = operator.run("up", "--wait", "2", code=3)
+    assert "cannot be reached" in told.stderr
+    assert set(operator.states().values()) == {"INITIALIZING"}
+    assert operator.run("bot", "health", code=3).stdout.count("INITIALIZING") == 3
+    operator.edit("http://127.0.0.1:9", operator.sandbox.url)
+    operator.run("deploy")
+    assert operator.states() == THREE
+    assert all(bot["restarts"] == 0 for bot in operator.bots().values())
+
+
+def test_a_rollout_stops_at_the_first_bot_that_does_not_get_ready(up):
+    before = up.pids()
+    up.edit("bots.echo:build", "bots.nowhere:build")
+    told = up.run("deploy", code=3)
+    assert "app failed to import" in told.stderr
+    assert "bob" in told.stderr
+    assert up.states() == THREE | {"alice": "QUARANTINED"}
+    assert up.pids()["bob"] == before["bob"]
+    os.kill(before["bob"], signal.SIGKILL)
+    up.edit("bots.nowhere:build", "bots.echo:build")
+    up.run("deploy")
+    assert up.states() == THREE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_stranger_is_refused(up):
+    up.folder.parent.chmod(0o755)
+    told = subprocess.run(
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            *up.start("--version").args[:3],
+            "deploy",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"HOME": "/nonexistent"},
+    )
+    assert told.returncode in (2, 4), told
+    assert "Traceback" not in told.stderr
+    assert told.stderr.startswith("error: ")
+
+
+def test_the_history_keeps_what_was_deployed(up):
+    up.edit("greeting: Hello", "greeting: Moin")
+    up.run("deploy")
+    rows = sqlite3.connect(up.home / "fleet.db").execute(
+        "SELECT number, status FROM revision ORDER BY number"
+    )
+    assert rows.fetchall() == [(1, "applied"), (2, "applied")]
+    assert up.json("system", "info")["revision"] == 2

@@ -1,0 +1,41 @@
+"""The documents keep up with the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from toolkit.fleet import schema
+from toolkit.lifecycle import FailureClass, State
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        schema.SCHEMA,
+        schema.TYPE,
+        schema.APP,
+        schema.LIMITS,
+        schema.RESTART,
+        schema.LOG,
+        schema.BOT,
+        schema.TOKEN,
+    ],
+)
+def test_every_key_of_the_fleet_file_is_told(part):
+    text = (DOCS / "fleet.md").read_text()
+    assert [key for key in part["properties"] if f"`{key}" not in text] == []
+
+
+def test_every_state_and_failure_class_is_told():
+    text = (DOCS / "json.md").read_text() + (DOCS / "operations.md").read_text()
+    assert [state for state in State if f"`{state}`" not in text] == []
+    assert [failure.name for failure in FailureClass if f"`{failure.name}`" not in text] == []
+    rows = dict(
+        re.findall(
+            r"^\| (\d+) \| ([^|:]+?)(?::[^|]*)? \|", (DOCS / "operations.md").read_text(), re.MULTILINE
+        )
+    )
+    assert {str(failure.code): failure.words for failure in FailureClass}.items() <= rows.items()
