@@ -36,7 +36,8 @@ def _run(bot: BotFile, path: Path) -> int:
     from bot_runner.place import enter
     from bot_runner.runner import Runner
 
-    return Runner(bot, _BORN, _PARENT).run(enter(bot, path))
+    complaints = enter(bot, path)
+    return Runner(bot, _BORN, _PARENT).run(complaints)
 
 
 def _fail(failure: BotFailedError, hold_s: float) -> int:

@@ -19,6 +19,8 @@ async def beat(vitals: Vitals, notifier: Notifier, *, watched: bool) -> None:
         watched: the bot's own code runs in this loop, so that its lag is the bot's.
     """
     pause = min(TICK_S, notifier.watchdog_s / 3) if notifier.watchdog_s else TICK_S
+    if watched:
+        vitals.ticked(0.0)
     while True:
         began = time.monotonic()
         await asyncio.sleep(pause)

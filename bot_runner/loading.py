@@ -53,6 +53,17 @@ def enter_directory(bot: BotFile) -> None:
     sys.path[:0] = [folder for folder in bot.app.search if folder not in sys.path]
 
 
+def _place(error: BaseException) -> str:
+    """Where in the app's code it was raised; nothing where that was in no file of its own."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name != __file__ and not name.startswith("<frozen") and "importlib" not in name:
+            place = f" ({name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
+
+
 def load_target(target: str, redact: Redactor) -> Any:
     """What ``module:name`` names.
 
@@ -67,7 +78,7 @@ def load_target(target: str, redact: Redactor) -> Any:
             found = getattr(found, part)
     except (Exception, SystemExit) as error:  # noqa: BLE001  a module may raise anything
         _log.exception("%s cannot be imported", target)
-        reason = redact.line(f"{target}: {type(error).__name__}: {error}")
+        reason = redact.line(f"{target}: {type(error).__name__}: {error}{_place(error)}")
         raise BotFailedError(FailureClass.APP_IMPORT, reason) from None
     if not callable(found):
         raise BotFailedError(FailureClass.APP_IMPORT, f"{target} is not a function")
@@ -92,6 +103,7 @@ def check(bot: BotFile) -> None:
     Raises:
         BotFailedError: APP_IMPORT or BAD_CONFIG.
     """
+    logging.getLogger().addHandler(logging.NullHandler())
     enter_directory(bot)
     if bot.app.kind == "exec":
         find_program(bot.app.argv[0])

@@ -145,28 +145,25 @@ class LogWriter:
 
     def _run(self) -> None:
         while True:
-            item = self._queue.get()
-            if isinstance(item, threading.Event):
-                self._say_dropped()
-                item.set()
-                continue
-            batch = [render(item, self._form)]
-            # Lines that wait already are written at once, in pieces small enough to rotate well.
-            while len(batch) < _BATCH and not self._queue.empty():
-                following = self._queue.get()
-                if isinstance(following, threading.Event):
-                    self._write(b"".join(batch), len(batch))
-                    batch = []
-                    following.set()
+            # What waits already is written at once, in pieces small enough to rotate well.
+            batch: list[bytes] = []
+            done: threading.Event | None = None
+            while done is None and len(batch) < _BATCH and not (batch and self._queue.empty()):
+                item = self._queue.get()
+                if isinstance(item, threading.Event):
+                    done = item
                 else:
-                    batch.append(render(following, self._form))
+                    batch.append(render(item, self._form))
             self._write(b"".join(batch), len(batch))
-            if self._dropped and self._queue.empty():
+            if done is not None or self._queue.empty():
                 self._say_dropped()
+            if done is not None:
+                done.set()
 
     def _write(self, data: bytes, lines: int) -> None:
         try:
-            self._file.write(data)
+            if lines:
+                self._file.write(data)
         except OSError:
             self._dropped += lines
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from bot_runner.failure import BotFailedError
 
@@ -70,7 +69,7 @@ class Stop:
         """Wait until somebody asks, also after a failure; whether that was within so many seconds."""
         return await _within(within_s, self._outside)
 
-    async def race(self, work: Coroutine[Any, Any, object]) -> bool:
+    async def race(self, work: Awaitable[object]) -> bool:
         """Do the work until it is done or the end is asked for; whether it was done.
 
         Raises:
@@ -80,15 +79,14 @@ class Stop:
         asked = asyncio.ensure_future(self._event.wait())
         try:
             await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+                return True
         finally:
             asked.cancel()
-            if not task.done():
-                task.cancel()
-        if asked.done() and not asked.cancelled() and not task.done():
-            await asyncio.wait({task}, timeout=UNWILLING_S)
-            return False
-        task.result()
-        return True
+            task.cancel()
+        await asyncio.wait({task}, timeout=UNWILLING_S)
+        return False
 
 
 async def _within(seconds: float | None, event: asyncio.Event) -> bool:

@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,23 +12,9 @@ from pathlib import Path
 from bot_runner.context import Run
 from bot_runner.failure import BotFailedError
 from bot_runner.loading import find_program
+from bot_runner.programs import Program
 from toolkit.lifecycle import FailureClass
 
-# Between fork and exec only a process without threads may run Python: so a small one is started, which asks
-# the kernel to end it with the runner, gives SIGPIPE its meaning back, which Python takes away, and becomes
-# the program. What it writes to the pipe is why it could not; the pipe closes when it has.
-_TRAMPOLINE = """
-import ctypes, os, signal, sys
-parent, pipe, program, *argv = sys.argv[1:]
-os.set_inheritable(int(pipe), False)
-ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
-if os.getppid() != int(parent): os._exit(1)
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-try: os.execv(program, argv)
-except OSError as error: os.write(int(pipe), error.strerror.encode())
-os._exit(127)
-"""
 _LARGEST_MESSAGE = 65536
 KILLED_S = 1.0
 
@@ -90,35 +74,6 @@ class NotifySocket:
         self._path.unlink(missing_ok=True)
 
 
-def _spawn(run: Run, notify_socket: Path) -> "subprocess.Popen[bytes]":
-    """Start the program and wait until it is one.
-
-    Raises:
-        BotFailedError: APP_IMPORT, it cannot be executed.
-    """
-    argv = run.bot.app.argv
-    program = find_program(argv[0])
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    command = [sys.executable, "-ISc", _TRAMPOLINE, str(os.getpid()), str(writing), program, *argv]
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            env=environment(run, notify_socket),
-            start_new_session=True,
-            pass_fds=(writing,),
-        )
-    finally:
-        os.close(writing)
-    run.own(child.pid)
-    with open(reading, "rb") as pipe:
-        why = pipe.read().decode()
-    if why:
-        child.wait()
-        raise BotFailedError(FailureClass.APP_IMPORT, f"{program} cannot be executed: {why}")
-    return child
-
-
 def _words(code: int) -> str:
     if code >= 0:
         return f"the program ended with code {code}"
@@ -128,31 +83,12 @@ def _words(code: int) -> str:
         return f"the program was ended by signal {-code}"
 
 
-async def _ended(child: "subprocess.Popen[bytes]") -> int:
-    """Wait for the program's end by a pidfd: no thread, no polling; and its exit code."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    descriptor = os.pidfd_open(child.pid)
-    try:
-        loop.add_reader(descriptor, ended.set)
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    return child.wait()
-
-
-def _signal_group(child: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    """To all of the program's session: a shell does not pass signals on."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, number)
-
-
-async def _stop(child: "subprocess.Popen[bytes]", ended: "asyncio.Task[int]", run: Run) -> None:
-    _signal_group(child, signal.SIGTERM)
+async def _stop(program: Program, ended: "asyncio.Task[int]", run: Run) -> None:
+    program.signal(signal.SIGTERM)
     await asyncio.wait({ended}, timeout=run.stop.remaining(run.bot.stop_s))
     if not ended.done():
         run.context.logger.error("the program did not end within %g s and is killed", run.bot.stop_s)
-        _signal_group(child, signal.SIGKILL)
+        program.signal(signal.SIGKILL)
         await asyncio.wait({ended}, timeout=KILLED_S)
 
 
@@ -165,20 +101,22 @@ async def run(run: Run) -> None:
         BotFailedError: it cannot be started, or ended though nobody asked for it.
     """
     run.vitals.waits("starting the program")
-    notify = NotifySocket(Path(run.bot.files.socket).with_name("notify.sock"), run)
+    argv = run.bot.app.argv
+    path = find_program(argv[0])
+    notify_socket = Path(run.bot.files.socket).with_name("notify.sock")
+    notify = NotifySocket(notify_socket, run)
     try:
-        child = _spawn(run, Path(run.bot.files.socket).with_name("notify.sock"))
-        ended = asyncio.create_task(_ended(child))
+        program = Program(path, argv, environment(run, notify_socket))
+        run.own(program.pid)
+        ended = asyncio.create_task(program.ended())
         if run.bot.app.ready == "start":
             run.vitals.is_ready()
         else:
             run.vitals.waits("the program has not said READY=1")
-        asked = asyncio.create_task(run.stop.wait())
-        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        if ended.done() and not run.stop.asked:
+        await run.stop.race(asyncio.shield(ended))
+        if not run.stop.asked:
             raise BotFailedError(FailureClass.APP_CRASHED, _words(ended.result()))
         run.vitals.stops(run.stop.why)
-        await _stop(child, ended, run)
+        await _stop(program, ended, run)
     finally:
         notify.close()

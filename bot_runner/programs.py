@@ -1,0 +1,107 @@
+"""The one place where the runner starts programs."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from bot_runner.failure import BotFailedError
+from toolkit.lifecycle import FailureClass
+
+# Between fork and exec only a process without threads may run Python: so a small one is started, which asks
+# the kernel to end it with the runner, gives signals the meaning back that Python takes away, and becomes
+# the program. What it writes to the pipe is why it could not; the pipe closes when it has.
+_TRAMPOLINE = """
+import ctypes, os, signal, sys
+parent, pipe, program, *argv = sys.argv[1:]
+os.set_inheritable(int(pipe), False)
+ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+if os.getppid() != int(parent): os._exit(1)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+try: os.execv(program, argv)
+except OSError as error: os.write(int(pipe), error.strerror.encode())
+os._exit(127)
+"""
+
+
+class Program:
+    """A program that runs, in a session of its own, and dies with the runner.
+
+    Parameters:
+        path: the program's file.
+        argv: its arguments, the first being its own name.
+        environ: its environment.
+
+    Raises:
+        BotFailedError: APP_IMPORT, it cannot be executed.
+    """
+
+    def __init__(self, path: str, argv: Sequence[str], environ: Mapping[str, str]) -> None:
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        command = [sys.executable, "-ISc", _TRAMPOLINE, str(os.getpid()), str(writing), path, *argv]
+        with open(reading, "rb") as pipe:
+            try:
+                self._child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    env=environ,
+                    start_new_session=True,
+                    pass_fds=(writing,),
+                )
+            finally:
+                os.close(writing)
+            why = pipe.read().decode()
+        if why:
+            self._child.wait()
+            raise BotFailedError(FailureClass.APP_IMPORT, f"{path} cannot be executed: {why}")
+
+    @property
+    def pid(self) -> int:
+        """The program's process id, and its session's."""
+        return self._child.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal all of the program's session: a shell does not pass signals on."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, number)
+
+    async def ended(self) -> int:
+        """Wait for the end, by a pidfd: no thread, no polling. Its exit code, negative for a signal."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        descriptor = os.pidfd_open(self._child.pid)
+        try:
+            loop.add_reader(descriptor, event.set)
+            await event.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        return self._child.wait()
+
+
+def output(argv: Sequence[str], within_s: float) -> bytes:
+    """What a program prints.
+
+    Parameters:
+        argv: the program, looked up on PATH, and its arguments.
+        within_s: seconds after which it is killed.
+
+    Raises:
+        BotFailedError: TEMPORARY, it failed or took too long; BAD_CONFIG, it cannot be started.
+    """
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=within_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        reason = f"{argv[0]} took longer than {within_s:g} s"
+        raise BotFailedError(FailureClass.TEMPORARY, reason) from None
+    except OSError as error:
+        raise BotFailedError(FailureClass.BAD_CONFIG, f"{argv[0]}: {error.strerror}") from None
+    if done.returncode:
+        reason = f"{argv[0]} failed with code {done.returncode}"
+        raise BotFailedError(FailureClass.TEMPORARY, reason)
+    return done.stdout

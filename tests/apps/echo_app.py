@@ -1,0 +1,113 @@
+"""An echo bot, and what goes wrong with handlers: each fault by a command."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+
+from telegram import Update
+from telegram.ext import ApplicationBuilder, CommandHandler, ContextTypes, MessageHandler, filters
+
+from bot_runner.context import Context
+
+HIDES = """
+import os, time
+if os.fork(): os._exit(0)
+os.setsid()
+print(os.getpid(), flush=True)
+time.sleep(300)
+"""
+
+
+async def echo(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
+    await update.effective_message.reply_text(update.effective_message.text)
+
+
+async def slow(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    await asyncio.sleep(float(context.args[0]))
+    await update.effective_message.reply_text(f"slept {context.args[0]}")
+
+
+async def block(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    await update.effective_message.reply_text("blocking")
+    time.sleep(float(context.args[0]))  # noqa: ASYNC251  this is the fault
+
+
+async def fail(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    raise ValueError(f"failed for {context.bot.token}")
+
+
+async def leave(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    sys.exit(3)
+
+
+async def halt(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    context.application.stop_running()
+
+
+async def shout(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    sys.stdout.write(f"printed {context.bot.token}\n")
+    sys.stderr.write(f"to stderr {context.bot.token}\n")
+    os.write(1, b"raw bytes\n")
+    await update.effective_message.reply_text("printed")
+
+
+async def spawn(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
+    """Start a process in a session of its own, whose parent ends at once."""
+    child = subprocess.Popen([sys.executable, "-c", HIDES], stdout=subprocess.PIPE)  # noqa: ASYNC220  short
+    pid = child.stdout.readline().decode().strip()
+    child.wait()
+    await update.effective_message.reply_text(pid)
+
+
+COMMANDS = {
+    "slow": slow,
+    "block": block,
+    "fail": fail,
+    "leave": leave,
+    "halt": halt,
+    "shout": shout,
+    "spawn": spawn,
+}
+
+
+class Builder(ApplicationBuilder):
+    """A factory may return its builder: the handlers are added when the runner builds."""
+
+    def build(self):
+        application = super().build()
+        for name, handler in COMMANDS.items():
+            application.add_handler(CommandHandler(name, handler))
+        application.add_handler(MessageHandler(filters.TEXT, echo))
+        return application
+
+
+def build(context: Context) -> ApplicationBuilder:
+    log = context.logger
+
+    async def post_init(_) -> None:
+        log.info("post_init says %s", context.config.get("greeting"))
+
+    async def post_stop(_) -> None:
+        log.info("post_stop")
+
+    async def post_shutdown(_) -> None:
+        log.info("post_shutdown")
+
+    context.on_stop(lambda: log.info("on_stop"))
+    log.info("context is %r, its token is %s", context, context.token)
+    return Builder().post_init(post_init).post_stop(post_stop).post_shutdown(post_shutdown)
+
+
+def built(context: Context):
+    """A built application, with an updater of its own that nobody starts."""
+    return build(context).token(context.token).base_url(f"{context.endpoint}/bot").build()
+
+
+def nothing(_: Context):
+    return "no application"
+
+
+def raises(context: Context):
+    raise ValueError(f"no such thing, says {context.token}")

@@ -1,0 +1,60 @@
+"""Coroutine functions as bots."""
+
+import asyncio
+import sys
+
+
+async def waits(context):
+    stopped = asyncio.Event()
+    context.on_stop(stopped.set)
+    context.health.degraded("warming up")
+    context.health.ready()
+    context.health.ok()
+    (context.state / "ran").write_text(context.config["greeting"])
+    await stopped.wait()
+    context.logger.info("ended well")
+
+
+async def never_ready(_):
+    await asyncio.Event().wait()
+
+
+async def cancelled(context):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        context.logger.info("cancelled")
+
+
+async def deaf_to_stop(context):
+    context.on_stop(lambda: None)
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            context.logger.info("I stay")
+
+
+async def blocked(context):
+    context.logger.info("blocking")
+    context.health.ready()
+    import time
+
+    while True:
+        time.sleep(1)  # noqa: ASYNC251
+
+
+async def returns(_):
+    return None
+
+
+async def exits(_):
+    sys.exit(77)
+
+
+async def raises(context):
+    raise RuntimeError(f"broken, token {context.token}")
+
+
+def plain(_):
+    return None

@@ -1,0 +1,326 @@
+"""What holds for every kind of bot: classes, pacing, holds, the record, readiness, secrets."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from toolkit import run_record
+from toolkit.lifecycle import FailureClass
+from toolkit.run_record import LastExit, RunRecord
+from toolkit.secrets import TokenReference
+
+RUNNER = Path(sys.executable).with_name("bot-runner")
+
+
+def test_an_async_bot_is_ready_stopped_and_ended(bot):
+    bot.app("async", "tasks_app:waits", ready="app").up()
+    status = bot.ask("status")
+    assert status["poll_age_s"] is None
+    assert status["loop_lag_s"] is not None
+    assert (Path(bot.file.files.state) / "ran").read_text() == "Hello"
+    assert bot.stop() == 0
+    assert "ended well" in bot.messages("alice")
+
+
+def test_an_async_bot_that_waits_for_its_own_word_is_initializing(bot):
+    bot.app("async", "tasks_app:never_ready", ready="app").start()
+    bot.until("INITIALIZING", "has not said that it is ready")
+    assert bot.stop() == 0
+
+
+def test_an_async_bot_without_callback_is_cancelled(bot):
+    bot.app("async", "tasks_app:cancelled").up()
+    assert bot.stop() == 0
+    assert "cancelled" in bot.messages("alice")
+
+
+def test_an_async_bot_that_will_not_end_is_ended(bot):
+    bot.app("async", "tasks_app:deaf_to_stop").change(stop_s=1.0).up()
+    assert bot.stop() == 0
+    assert "the app did not end within 1 s" in bot.messages()
+
+
+def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
+    bot.app("async", "tasks_app:blocked", ready="app").change(stop_s=1.0).start()
+    eventually(lambda: (bot.status().get("loop_lag_s") or 0) > 1, "the lag of a blocked loop")
+    assert bot.ask("health")["state"] == "RUNNING"
+    bot.ask("stop")
+    assert bot.ended() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "failure", "words"),
+    [
+        ("async", "tasks_app:returns", "APP_CRASHED", "nobody asked it to end"),
+        ("async", "tasks_app:exits", "APP_CRASHED", "SystemExit(77)"),
+        ("async", "tasks_app:raises", "APP_CRASHED", "RuntimeError: broken"),
+        ("async", "tasks_app:plain", "APP_IMPORT", "not a coroutine function"),
+        ("async", "tasks_app:missing", "APP_IMPORT", "AttributeError"),
+        ("async", "broken_app:main", "APP_IMPORT", "LookupError: this module cannot be imported"),
+        ("async", "no_such_app:main", "APP_IMPORT", "ModuleNotFoundError"),
+        ("telegram", "echo_app:nothing", "APP_IMPORT", "returned str"),
+        ("telegram", "echo_app:raises", "APP_CRASHED", "ValueError: no such thing"),
+    ],
+)
+def test_an_app_that_fails_ends_with_its_class(bot, kind, target, failure, words):
+    bot.app(kind, target).start()
+    assert bot.ended() == FailureClass[failure].code
+    last = bot.record().last_exit
+    assert (last.kind, last.failure) == ("failed", failure)
+    assert words in last.reason
+
+
+def test_check_imports_and_no_more(bot):
+    def check(target):
+        bot.app("async", target)
+        bot.path.write_text(json.dumps(msgspec.to_builtins(bot.file)))
+        return subprocess.run([RUNNER, "--check", bot.path], check=False, capture_output=True, text=True)
+
+    assert check("tasks_app:waits").returncode == 0
+    broken = check("broken_app:main")
+    assert broken.returncode == 72
+    assert broken.stderr.startswith("error: broken_app:main: LookupError")
+    bot.path.write_text("{}")
+    bad = subprocess.run([RUNNER, "--check", bot.path], check=False, capture_output=True, text=True)
+    assert bad.returncode == 78
+    assert "not a bot file" in bad.stderr
+    assert not Path(bot.file.files.run_record).exists()
+
+
+def test_a_bad_bot_file_is_held_until_the_supervisor_heeds_the_code(bot):
+    bot.start()
+    bot.runner.kill()
+    bot.ended()
+    bot.path.write_text("no json")
+    began = time.monotonic()
+    done = subprocess.run(bot.runner.args, check=False, capture_output=True, text=True)
+    assert done.returncode == FailureClass.BAD_CONFIG.code
+    assert time.monotonic() - began > 1.0
+    assert str(bot.path) in done.stderr
+
+
+def test_a_class_exit_is_held_and_the_hold_ends_at_sigterm(bot):
+    bot.app("async", "broken_app:main").change(hold_s=30.0).start()
+    bot.until("QUARANTINED", "app failed to import")
+    assert bot.record().pid is None
+    assert bot.stop() == FailureClass.APP_IMPORT.code
+
+
+def test_a_crash_before_the_supervisors_time_is_held_too(bot):
+    bot.app("async", "tasks_app:raises").change(hold_s=30.0).start()
+    bot.until("BACKOFF", "RuntimeError")
+    assert bot.stop() == FailureClass.APP_CRASHED.code
+
+
+def test_a_crash_loop_is_paced_and_ends(bot):
+    restart = msgspec.structs.replace(bot.file.restart, limit=4)
+    bot.app("async", "tasks_app:raises").change(restart=restart)
+    codes, reasons = [], []
+    for _ in range(4):
+        bot.start()
+        while bot.runner.poll() is None:
+            reasons.append(bot.status()["reason"])
+            time.sleep(0.01)
+        codes.append(bot.runner.returncode)
+    crashed, loop = FailureClass.APP_CRASHED.code, FailureClass.CRASH_LOOP.code
+    assert codes == [crashed, crashed, crashed, loop]
+    assert any("2 runs in a row failed; the next try" in reason for reason in reasons)
+    assert not any("1 runs in a row" in reason for reason in reasons)
+    record = bot.record()
+    assert (record.starts, record.failures) == (4, 0)
+    assert "4 runs in a row failed" in record.last_exit.reason
+
+
+def test_sigterm_during_a_pause_ends_it_at_once(bot):
+    restart = msgspec.structs.replace(bot.file.restart, pause_s=60.0, pause_max_s=60.0)
+    bot.change(restart=restart)
+    Path(bot.file.files.state).mkdir()
+    last = LastExit(at="2026-01-01T00:00:00.000Z", kind="failed", failure="APP_CRASHED")
+    record = RunRecord(starts=2, failures=2, last_exit=last)
+    Path(bot.file.files.run_record).write_bytes(msgspec.json.encode(record))
+    bot.start()
+    status = bot.until("BACKOFF", "2 runs in a row failed")
+    assert (status["ready"], status["restarts"]) == (False, 2)
+    assert bot.stop() == 0
+    assert bot.record().last_exit.kind == "stopped"
+
+
+def test_the_record_is_on_disk_before_the_app_is_loaded(bot):
+    """The app reads it while it is imported."""
+    (bot.folder / "reader_app.py").write_text(
+        "import pathlib\nseen = pathlib.Path('state/run.json').read_text()\n"
+        "async def main(context):\n    context.logger.info('seen %s', seen)\n"
+    )
+    app = msgspec.structs.replace(bot.file.app, kind="async", target="reader_app:main", search=(".",))
+    bot.change(app=app).start()
+    bot.ended()
+    assert any(text.startswith('seen {"version":1,"starts":1') for text in bot.messages("alice"))
+
+
+def test_a_killed_bot_is_counted_by_the_next_start(bot):
+    bot.app("async", "tasks_app:waits").up()
+    bot.runner.kill()
+    bot.ended()
+    bot.up()
+    status = bot.ask("status")
+    assert (status["starts"], status["restarts"], status["last_exit"]["kind"]) == (2, 1, "died")
+    assert bot.stop() == 0
+    bot.up()
+    status = bot.ask("status")
+    assert (status["starts"], status["restarts"], status["last_exit"]["kind"]) == (1, 0, "stopped")
+    assert bot.record().total_starts == 3
+
+
+def test_a_program_gets_its_configuration_and_is_heard(bot, eventually):
+    bot.app("exec", argv=("./program.sh", "READY=1"), ready="app", token_env="MY_TOKEN")
+    bot.change(directory=str(Path(__file__).parents[2] / "apps")).up()
+    eventually(lambda: bot.messages("stdout"), "what it prints")
+    assert bot.messages("stdout")[0] == (
+        f'name=alice type=echo config={{"deep": {{"list": [1, 2]}}, "greeting": "Hello"}} token={bot.id}:***'
+    )
+    assert bot.messages("stderr") == ["to stderr"]
+    assert bot.ask("status")["processes"] >= 2
+    assert bot.stop() == 0
+    assert "bye" in bot.messages("stdout")
+    assert bot.token.partition(":")[2] not in bot.log()
+
+
+def test_a_programs_status_tells_what_it_waits_for(bot):
+    bot.app("exec", argv=("./program.sh", "STATUS=warming up"), ready="app")
+    bot.change(directory=str(Path(__file__).parents[2] / "apps")).start()
+    bot.until("INITIALIZING", "warming up")
+    assert bot.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "failure", "words"),
+    [
+        (("/bin/sh", "-c", "exit 77"), "APP_CRASHED", "ended with code 77"),
+        (("/bin/sh", "-c", "kill -SEGV $$"), "APP_CRASHED", "SIGSEGV"),
+        (("no-such-program",), "APP_IMPORT", "no program no-such-program"),
+        (("./garbage",), "APP_IMPORT", "cannot be executed: Exec format error"),
+    ],
+)
+def test_a_programs_own_end_is_a_crash(bot, argv, failure, words):
+    (bot.folder / "garbage").write_bytes(b"\0\1\2")
+    (bot.folder / "garbage").chmod(0o755)
+    bot.app("exec", argv=argv).change(token=None).start()
+    assert bot.ended() == FailureClass[failure].code
+    assert words in bot.record().last_exit.reason
+
+
+def test_a_program_dies_with_its_runner(bot, eventually, lives):
+    bot.app("exec", argv=("sleep", "300")).up()
+    eventually(lambda: bot.ask("status")["processes"] == 2, "the program in the tree")
+    children = Path(f"/proc/{bot.runner.pid}/task/{bot.runner.pid}/children").read_text()
+    child = int(children.split()[0])
+    bot.runner.kill()
+    eventually(lambda: not lives(child), "the program's end", within_s=2)
+
+
+def test_a_program_that_ignores_sigterm_is_killed(bot, eventually):
+    bot.app("exec", argv=("/bin/sh", "-c", "trap '' TERM; echo on; while :; do sleep 0.1; done"))
+    bot.change(stop_s=1.0).up()
+    eventually(lambda: "on" in bot.messages("stdout"), "its trap")
+    assert bot.stop() == 0
+    assert "the program did not end within 1 s and is killed" in bot.messages()
+
+
+def test_the_supervisor_is_told_and_the_app_is_not(bot, short_dir):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(short_dir / "n"))
+        supervisor.settimeout(10)
+        bot.app("exec", argv=("/bin/sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 99"))
+        bot.up(NOTIFY_SOCKET=str(short_dir / "n"), WATCHDOG_USEC="900000")
+        heard = []
+        while "WATCHDOG=1" not in heard:
+            heard += supervisor.recv(4096).decode().splitlines()
+        assert heard.index("READY=1") < heard.index("WATCHDOG=1")
+        bot.runner.send_signal(signal.SIGTERM)
+        while "STOPPING=1" not in heard:
+            heard += supervisor.recv(4096).decode().splitlines()
+        assert bot.ended() == 0
+    assert bot.messages("stdout") == [str(Path(bot.file.files.socket).with_name("notify.sock"))]
+
+
+def test_a_supervisor_that_does_not_read_blocks_nothing(bot, short_dir, sandbox):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(short_dir / "n"))
+        bot.up(NOTIFY_SOCKET=str(short_dir / "n"), WATCHDOG_USEC="60000")
+        for number in range(5):
+            assert sandbox.ask(bot.id, f"{number}")
+        time.sleep(0.5)  # long enough for the queue of the socket to be full
+        assert bot.ask("status")["loop_lag_s"] < 5
+        assert bot.stop() == 0
+
+
+def _everything_readable(bot) -> str:
+    process = Path(f"/proc/{bot.runner.pid}")
+    texts = [(process / name).read_bytes().decode("utf-8", "replace") for name in ("cmdline", "environ")]
+    texts += [json.dumps(bot.ask(method)) for method in ("hello", "health", "status")]
+    files = [path for path in bot.folder.rglob("*") if path.is_file() and path.name != "token"]
+    return "\n".join([*texts, *(path.read_text(errors="replace") for path in files)])
+
+
+def test_the_token_is_nowhere(bot, sandbox, eventually):
+    log = msgspec.structs.replace(bot.file.log, level="DEBUG")
+    bot.change(log=log).up()
+    sandbox.say(bot.id, "/fail")
+    sandbox.ask(bot.id, "/shout")
+    eventually(lambda: f"printed {bot.id}:***" in bot.messages("stdout"), "what it printed")
+    eventually(lambda: f"to stderr {bot.id}:***" in bot.messages("stderr"), "what it printed")
+    assert f"its token is {bot.id}:***" in bot.log()
+    assert "ValueError: failed for" in bot.log()
+    assert bot.token.partition(":")[2] not in _everything_readable(bot)
+    assert bot.stop() == 0
+    bot.app("async", "tasks_app:raises").start()
+    bot.ended()
+    assert bot.token.partition(":")[2] not in bot.log() + bot.stray()
+    assert bot.token.partition(":")[2] not in Path(bot.file.files.run_record).read_text()
+
+
+def test_tokens_come_from_the_environment_or_a_command(bot, sandbox):
+    bot.change(token=TokenReference("env", ("SECRET",))).up(SECRET=bot.token)
+    assert sandbox.ask(bot.id, "hello")
+    assert bot.stop() == 0
+    bot.change(token=TokenReference("command", ("cat", str(bot.folder / "token")))).up()
+    assert sandbox.ask(bot.id, "hello")
+    assert bot.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "failure", "words"),
+    [
+        (("file", ("/no/such/file",)), "BAD_CONFIG", "/no/such/file: No such file"),
+        (("env", ("NOT_SET",)), "BAD_CONFIG", "NOT_SET is not set"),
+        (("command", ("false",)), "TEMPORARY", "the token command false failed with code 1"),
+        (("command", ("no-such",)), "BAD_CONFIG", "the token command no-such"),
+        (("command", ("echo", "nothing")), "BAD_CONFIG", "holds no bot token"),
+    ],
+)
+def test_a_token_that_is_not_there_ends_with_its_class(bot, reference, failure, words):
+    bot.change(token=TokenReference(*reference)).start()
+    assert bot.ended() == FailureClass[failure].code
+    assert words in bot.record().last_exit.reason
+
+
+def test_a_full_disk_stops_no_bot(bot, sandbox):
+    Path(bot.file.files.log).symlink_to("/dev/full")
+    bot.up()
+    assert sandbox.ask(bot.id, "hello")
+    assert bot.stop() == 0
+
+
+def test_an_unreadable_record_begins_anew(bot):
+    Path(bot.file.files.state).mkdir()
+    Path(bot.file.files.run_record).write_text("torn")
+    bot.app("async", "tasks_app:waits").up()
+    assert bot.ask("status")["starts"] == 1
+    assert run_record.read(Path(bot.file.files.run_record)).pid == bot.runner.pid

@@ -1,0 +1,249 @@
+"""A python-telegram-bot bot under the runner, from its start to its end."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from toolkit import botfile
+from toolkit.lifecycle import FailureClass
+
+SUPERVISE = """
+import subprocess, sys, time
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+time.sleep(60)
+"""
+
+
+def test_it_answers_when_it_is_running(bot, sandbox):
+    bot.up()
+    assert [answer["text"] for answer in sandbox.ask(bot.id, "hello")] == ["hello"]
+    status = bot.ask("status")
+    assert status["updates_handled"] == 1
+    assert status["username"]
+    assert status["memory_bytes"] > 10_000_000
+    assert status["poll_age_s"] < 15
+    assert bot.ask("health")["ready"] is True
+    assert "post_init says Hello" in bot.messages("alice")
+
+
+def test_a_built_application_is_taken_and_its_updater_left_alone(bot, sandbox):
+    bot.app("telegram", "echo_app:built").up()
+    assert sandbox.ask(bot.id, "hello")[0]["text"] == "hello"
+
+
+def test_the_probe_confirms_nothing(bot, sandbox):
+    for number in range(3):
+        sandbox.say(bot.id, f"before {number}")
+    bot.up()
+    answers = sandbox.wait_for_answers(bot.id, 3)
+    assert [answer["text"] for answer in answers] == ["before 0", "before 1", "before 2"]
+
+
+def test_sigterm_lets_the_running_handler_finish_and_runs_the_hooks(bot, sandbox, eventually):
+    bot.up()
+    sandbox.say(bot.id, "/slow 0.7")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    bot.runner.send_signal(signal.SIGTERM)
+    bot.runner.send_signal(signal.SIGTERM)
+    bot.until("STOPPING", "SIGTERM")
+    assert bot.ended() == 0
+    assert [answer["text"] for answer in sandbox.answers(bot.id)] == ["slept 0.7"]
+    order = [text for text in bot.messages("alice") if text in {"on_stop", "post_stop", "post_shutdown"}]
+    assert order == ["on_stop", "post_stop", "post_shutdown"]
+    last = bot.record().last_exit
+    assert (last.kind, last.code) == ("stopped", 0)
+    assert not Path(bot.file.files.socket).exists()
+
+
+def test_what_was_handled_does_not_come_again(bot, sandbox):
+    bot.up()
+    sandbox.ask(bot.id, "once")
+    assert bot.stop() == 0
+    bot.up()
+    assert [answer["text"] for answer in sandbox.ask(bot.id, "later")] == ["later"]
+    assert sandbox.counters(bot.id)["answered_twice"] == 0
+
+
+def test_a_handler_that_does_not_end_is_cancelled_at_the_deadline_and_said(bot, sandbox, eventually):
+    bot.change(stop_s=1.0).up()
+    sandbox.say(bot.id, "/slow 60")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    assert bot.stop() == 0
+    assert any(text.startswith("1 updates were not handled within 1 s") for text in bot.messages())
+    assert "post_shutdown" in bot.messages("alice")
+
+
+def test_a_blocked_loop_is_seen_and_ended_by_force(bot, sandbox, eventually):
+    bot.change(stop_s=1.0).up()
+    sandbox.say(bot.id, "/block 60")
+    eventually(lambda: bot.ask("status")["loop_lag_s"] > 0.5, "a lag of the loop")
+    assert bot.stop() == 0
+    assert any("its event loop hangs" in text for text in bot.messages())
+    assert bot.record().last_exit.kind == "stopped"
+
+
+def test_the_control_socket_stops_it_too(bot):
+    bot.up()
+    assert bot.ask("stop") == {"stopping": True}
+    assert bot.ended() == 0
+
+
+def test_a_refused_token_is_tried_once(bot, sandbox):
+    sandbox.refuse(bot.id)
+    bot.change(hold_s=1.05).start()
+    status = bot.until("QUARANTINED", "token refused, 401")
+    assert status["ready"] is False
+    assert bot.ended() == FailureClass.TOKEN_REFUSED.code
+    last = bot.record().last_exit
+    assert (last.kind, last.failure, last.code) == ("failed", "TOKEN_REFUSED", 77)
+    assert bot.record().starts == 1
+
+
+def test_a_token_refused_later_ends_it(bot, sandbox):
+    bot.up()
+    sandbox.refuse(bot.id)
+    assert bot.ended() == FailureClass.TOKEN_REFUSED.code
+    assert "post_shutdown" in bot.messages("alice")
+
+
+def test_a_network_that_is_down_is_no_crash(bot, sandbox):
+    endpoint = bot.file.endpoint
+    bot.change(endpoint="http://127.0.0.1:9").start()
+    bot.until("INITIALIZING", "getMe: the Bot API cannot be reached")
+    assert bot.ask("health")["ready"] is False
+    assert bot.stop() == 0
+    bot.change(endpoint=endpoint).up()
+    assert sandbox.ask(bot.id, "hello")
+
+
+def test_404_keeps_it_initializing(bot, sandbox):
+    sandbox.fault(bot.id, "*", "404")
+    bot.start()
+    bot.until("INITIALIZING", "misrouted, 404")
+    sandbox.heal(bot.id)
+    bot.until("RUNNING")
+
+
+def test_faults_before_and_after_readiness_are_told_and_survived(bot, sandbox):
+    words = {"502": "in trouble", "garbage": "makes no sense", "drop": "cannot be reached"}
+    for kind, word in words.items():
+        sandbox.fault(bot.id, "deleteWebhook", kind)
+        bot.start()
+        bot.until("INITIALIZING", word)
+        sandbox.heal(bot.id)
+        bot.until("RUNNING")
+        sandbox.fault(bot.id, "getUpdates", kind)
+        sandbox.say(bot.id, "in the dark")  # wakes the long poll that is on its way
+        bot.until("DEGRADED", word)
+        sandbox.heal(bot.id)
+        bot.until("RUNNING")
+        assert bot.stop() == 0
+
+
+def test_a_conflict_is_named_and_backed_off(bot, sandbox):
+    sandbox.fault(bot.id, "getUpdates", "409")
+    bot.start()
+    bot.until("INITIALIZING", "conflict, 409")
+    polls = sandbox.counters(bot.id)["calls"]["getUpdates"]
+    assert polls < 10
+    sandbox.heal(bot.id)
+    bot.until("RUNNING")
+
+
+def test_two_runners_never_poll_with_one_token(bot, sandbox):
+    bot.up()
+    first = bot.runner
+    twin = bot.twin()
+    twin.start()
+    twin.until("INITIALIZING", f"polls as bot {bot.id}")
+    assert sandbox.counters(bot.id)["overlapping_polls"] == 0
+    first.send_signal(signal.SIGTERM)
+    twin.until("RUNNING")
+    assert twin.stop() == 0
+
+
+def test_two_runners_with_one_token_end_in_conflict(bot):
+    bot.up()
+    twin = bot.twin().change(stop_s=1.0)
+    twin.start()
+    assert twin.ended() == FailureClass.CONFLICT.code
+    assert bot.ask("health")["state"] == "RUNNING"
+
+
+def test_a_second_runner_of_the_same_bot_is_refused(bot):
+    bot.change(stop_s=0.0).up()
+    first, record = bot.runner, bot.record()
+    bot.start()
+    assert bot.ended() == FailureClass.CONFLICT.code
+    assert "another runner of alice lives" in bot.stray()
+    assert bot.ask("hello")["pid"] == first.pid
+    assert bot.record() == record
+
+
+def test_errors_of_handlers_are_counted_and_survived(bot, sandbox, eventually):
+    bot.up()
+    sandbox.say(bot.id, "/fail")
+    eventually(lambda: bot.ask("status")["errors"] == 1, "an error")
+    assert sandbox.ask(bot.id, "still there")[0]["text"] == "still there"
+
+
+def test_an_app_that_ends_itself_has_crashed(bot, sandbox):
+    for command, words in {"/leave": "SystemExit(3)", "/halt": "stop_running"}.items():
+        bot.up()
+        sandbox.say(bot.id, command)
+        assert bot.ended() == FailureClass.APP_CRASHED.code
+        last = bot.record().last_exit
+        assert last.failure == "APP_CRASHED"
+        assert words in last.reason
+        assert "post_shutdown" in bot.messages("alice")
+        sandbox.forget(bot.id)
+        Path(bot.file.files.log).unlink()
+
+
+def test_processes_that_hide_in_a_session_of_their_own_end_with_the_bot(bot, sandbox, eventually, lives):
+    bot.up()
+    child = int(sandbox.ask(bot.id, "/spawn")[0]["text"])
+    assert lives(child)
+    eventually(lambda: bot.ask("status")["processes"] == 2, "the process in the tree", within_s=10)
+    assert bot.stop() == 0
+    assert not lives(child)
+
+
+def test_processes_that_a_killed_run_left_are_ended_before_the_next(bot, sandbox, lives):
+    bot.up()
+    child = int(sandbox.ask(bot.id, "/spawn")[0]["text"])
+    bot.runner.kill()
+    bot.ended()
+    assert lives(child)
+    bot.up()
+    assert not lives(child)
+    status = bot.ask("status")
+    assert status["restarts"] == 1
+    assert status["last_exit"]["kind"] == "died"
+    assert bot.stop() == 0
+    bot.up()
+    assert bot.ask("status")["restarts"] == 0
+
+
+def test_it_drains_when_the_supervisor_dies(bot, eventually, lives):
+    bot.change(die_with_parent=True)
+    bot.path.write_text(botfile.encode(bot.file))
+    runner = str(Path(sys.executable).with_name("bot-runner"))
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISE, runner, str(bot.path)])
+    pid = bot.until("RUNNING")["pid"]
+    supervisor.kill()
+    supervisor.wait()
+    eventually(lambda: not lives(pid), "the bot's end")
+    assert bot.record().last_exit.kind == "stopped"
+
+
+def test_allowed_limits_hold(bot):
+    limits = msgspec.structs.replace(bot.file.limits, open_files=77, nice=3)
+    bot.change(limits=limits).up()
+    text = Path(f"/proc/{bot.runner.pid}/limits").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("Max open files"))
+    assert line.split()[3:5] == ["77", "77"]
+    assert Path(f"/proc/{bot.runner.pid}/stat").read_text().rpartition(")")[2].split()[16] == "3"

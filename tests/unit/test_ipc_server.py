@@ -1,0 +1,209 @@
+"""The control socket's server against peers that misbehave."""
+
+import asyncio
+import contextlib
+import json
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit.errors import RefusedError
+from toolkit.ipc import protocol
+from toolkit.ipc.protocol import FrameDecoder, Request, RpcError, call
+from toolkit.ipc.server import Bounds, ControlServer, listening_socket
+
+BOUNDS = Bounds(connections=3, frame_s=0.2, answer_s=0.3, idle_s=0.6)
+SECRET = "123456:" + "s3cret_token-" * 3
+
+
+async def _slow(_: dict[str, Any]) -> object:
+    await asyncio.sleep(60)
+    return None
+
+
+def _refuses(_: dict[str, Any]) -> object:
+    raise RpcError(protocol.REFUSED, "not now")
+
+
+def _fails(_: dict[str, Any]) -> object:
+    raise ValueError(SECRET)
+
+
+METHODS = {
+    "echo": lambda params: params,
+    "big": lambda _: "x" * 900_000,
+    "too_big": lambda _: "x" * protocol.MAX_FRAME,
+    "odd": lambda _: {1, 2},
+    "fails": _fails,
+    "refuses": _refuses,
+    "slow": _slow,
+}
+
+
+@pytest.fixture
+def path(short_dir: Path) -> Iterator[Path]:
+    """A socket that a server in another thread answers."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = ControlServer(short_dir / "s", METHODS, 0o660, BOUNDS)
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
+    yield short_dir / "s"
+    asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+    asyncio.run_coroutine_threadsafe(_rest(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+    assert not (short_dir / "s").exists()
+
+
+async def _rest() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def peer(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.settimeout(10)
+        made.connect(str(path))
+        yield made
+
+
+def answers(made: socket.socket, count: int = 1) -> list[dict[str, Any]]:
+    """So many answers, or fewer where the server hung up."""
+    decoder, found = FrameDecoder(), []
+    while len(found) < count and (data := made.recv(65536)):
+        found += [json.loads(payload) for payload in decoder.feed(data)]
+    return found
+
+
+def code(answer: dict[str, Any]) -> int:
+    return answer["error"]["code"]
+
+
+def works(path: Path) -> bool:
+    with peer(path) as made:
+        made.sendall(call(Request(7, "echo", {"a": 1})))
+        return answers(made) == [{"jsonrpc": "2.0", "id": 7, "result": {"a": 1}}]
+
+
+def test_calls_are_answered_in_turn_also_cut_into_bytes(path):
+    with peer(path) as made:
+        made.sendall(call(Request(1, "echo")) + call(Request("two", "echo", {"x": None})))
+        assert [answer["id"] for answer in answers(made, 2)] == [1, "two"]
+        for byte in call(Request(3, "echo")):
+            made.sendall(bytes([byte]))
+        assert answers(made)[0]["id"] == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("nothing", protocol.METHOD_NOT_FOUND),
+        ("fails", protocol.INTERNAL_ERROR),
+        ("odd", protocol.INTERNAL_ERROR),
+        ("refuses", protocol.REFUSED),
+        ("slow", protocol.TIMEOUT),
+        ("too_big", protocol.OVERSIZE),
+    ],
+)
+def test_what_cannot_be_answered_gets_its_code_and_the_connection_goes_on(path, method, expected):
+    with peer(path) as made:
+        made.sendall(call(Request(1, method)))
+        (answer,) = answers(made)
+        assert (answer["id"], code(answer)) == (1, expected)
+        assert SECRET not in json.dumps(answer)
+        made.sendall(call(Request(2, "echo")))
+        assert answers(made)[0]["id"] == 2
+
+
+def test_a_notification_is_done_and_not_answered(path):
+    with peer(path) as made:
+        for method in ("echo", "fails", "nothing"):
+            made.sendall(call(Request(None, method)))
+        made.sendall(call(Request(2, "echo")))
+        assert answers(made)[0]["id"] == 2
+
+
+def test_a_frame_of_garbage_is_told_and_the_connection_goes_on(path):
+    with peer(path) as made:
+        made.sendall((3).to_bytes(4, "big") + b"{{{" + call(Request(2, "echo")))
+        garbage, good = answers(made, 2)
+        assert (garbage["id"], code(garbage), good["id"]) == (None, protocol.PARSE_ERROR, 2)
+
+
+def test_an_oversize_frame_is_told_and_hung_up_on(path):
+    with peer(path) as made:
+        made.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert [code(answer) for answer in answers(made, 2)] == [protocol.OVERSIZE]
+    assert works(path)
+
+
+def test_half_a_frame_is_told_at_its_deadline_however_slowly_it_grows(path):
+    with peer(path) as made:
+        made.sendall(b"\0\0\1\0")
+        stop = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.05):
+                    made.sendall(b" ")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        found = answers(made, 2)
+        stop.set()
+        thread.join()
+        assert [code(answer) for answer in found] == [protocol.TIMEOUT]
+    assert works(path)
+
+
+def test_a_peer_that_sends_nothing_is_hung_up_on(path):
+    with peer(path) as made:
+        assert answers(made) == []
+
+
+def test_a_peer_that_does_not_read_is_dropped(path):
+    with peer(path) as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with contextlib.suppress(OSError):
+            for number in range(50):
+                made.sendall(call(Request(number, "big")))
+        assert works(path)
+        hung_up = select.poll()
+        hung_up.register(made, 0)
+        assert hung_up.poll(5000) == [(made.fileno(), select.POLLHUP)]
+        with contextlib.suppress(ConnectionResetError):
+            assert len(answers(made, 50)) < 50
+
+
+def test_too_many_connections_are_told_so(path):
+    with peer(path) as one, peer(path) as two, peer(path) as three:
+        for made in (one, two, three):
+            made.sendall(call(Request(1, "echo")))
+            assert answers(made)[0]["id"] == 1
+        with peer(path) as four:
+            assert [code(answer) for answer in answers(four, 2)] == [protocol.BUSY]
+        one.sendall(call(Request(2, "echo")))
+        assert answers(one)[0]["id"] == 2
+
+
+def test_the_mode_is_as_asked(path):
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_a_dead_socket_is_replaced_and_a_living_one_refused(short_dir):
+    first = listening_socket(short_dir / "s", 0o600)
+    with pytest.raises(RefusedError):
+        listening_socket(short_dir / "s", 0o600)
+    first.close()
+    listening_socket(short_dir / "s", 0o600).close()
+    assert [entry.name for entry in short_dir.iterdir()] == ["s"]

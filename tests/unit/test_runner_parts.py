@@ -1,0 +1,198 @@
+"""Smaller parts of the runner: vitals, context, processes, the token lock, faults of the API."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from telegram.error import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+    TimedOut,
+)
+
+from bot_runner import descendants, process
+from bot_runner.context import frozen
+from bot_runner.faults import LONGEST_FLOOD_S, Fault, Misrouted, Tries, classify
+from bot_runner.token_lock import TokenLock
+from bot_runner.vitals import Vitals
+from toolkit.lifecycle import State
+
+
+def test_state_follows_readiness_and_troubles():
+    changes = []
+    vitals = Vitals(lambda: changes.append(vitals.state))
+    assert (vitals.state, vitals.ready, vitals.reasons) == (State.INITIALIZING, False, ["starting"])
+    vitals.waits("getMe")
+    vitals.waits("getMe")
+    vitals.is_ready()
+    vitals.trouble("poll", "no answer")
+    vitals.trouble("app", "slow")
+    assert (vitals.state, vitals.ready) == (State.DEGRADED, True)
+    assert vitals.reasons == ["no answer", "slow"]
+    vitals.well("poll")
+    vitals.well("app")
+    vitals.well("app")
+    vitals.stops("asked")
+    assert (vitals.state, vitals.ready, vitals.reasons) == (State.STOPPING, False, ["asked"])
+    assert changes == [
+        State.INITIALIZING,
+        State.RUNNING,
+        State.DEGRADED,
+        State.DEGRADED,
+        State.DEGRADED,
+        State.RUNNING,
+        State.STOPPING,
+    ]
+
+
+def test_a_loop_that_hangs_lags_though_it_does_not_tick():
+    vitals = Vitals()
+    assert vitals.loop_lag_s is None
+    vitals.ticked(0.25)
+    assert vitals.loop_lag_s == pytest.approx(0.25)
+    vitals.last_tick = time.monotonic() - 11
+    assert vitals.loop_lag_s == pytest.approx(10, abs=1)
+
+
+def test_the_oldest_update_counts():
+    vitals = Vitals()
+    assert vitals.oldest_in_flight_s is None
+    vitals.in_flight = {1: time.monotonic() - 1, 2: time.monotonic() - 9}
+    assert vitals.oldest_in_flight_s == pytest.approx(9, abs=1)
+
+
+def test_a_config_cannot_be_changed():
+    config = frozen({"a": {"b": [1, {"c": 2}]}})
+    assert config["a"]["b"][1]["c"] == 2
+    for part in (config, config["a"], config["a"]["b"][1]):
+        with pytest.raises(TypeError):
+            part["x"] = 1
+
+
+def test_a_tree_is_seen_whole_with_its_memory():
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 10
+        while len(pids := process.tree(child.pid)) < 2:
+            assert time.monotonic() < deadline
+        assert pids[0] == child.pid
+        assert set(pids) < set(process.tree(os.getpid()))
+        assert 1_000_000 < process.memory(child.pid) < 200_000_000
+        assert process.cpu_s(os.getpid()) > 0
+    finally:
+        child.communicate(b"\n")
+    assert process.memory(child.pid) == 0
+    assert process.cpu_s(child.pid) == 0
+    assert process.tree(child.pid) == [child.pid]
+
+
+def test_usage_knows_the_share_of_a_processor():
+    usage = process.Usage()
+    assert usage.cpu_percent == 0.0
+    usage.sample()
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    usage.sample()
+    assert 20 < usage.cpu_percent < 150
+    assert usage.memory_bytes > 1_000_000
+
+
+def test_leftovers_are_known_by_their_mark(short_dir):
+    socket, botfile = short_dir / "control.sock", short_dir / "bot.json"
+    script = "import time; print(flush=True); time.sleep(60)"
+    marked = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, descendants.MARKER: str(socket)},
+        stdout=subprocess.PIPE,
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, descendants.MARKER: f"{socket}2"},
+        stdout=subprocess.PIPE,
+    )
+    fork = subprocess.Popen(
+        [sys.executable, "-c", script, "bot-runner", str(botfile)], stdout=subprocess.PIPE
+    )
+    try:
+        for made in (marked, other, fork):
+            made.stdout.readline()
+        assert set(descendants.leftovers(socket, botfile)) == {marked.pid, fork.pid}
+        assert descendants.leftovers(socket, botfile, living=fork.pid) == [marked.pid]
+        descendants.end_leftovers([marked.pid, fork.pid], 1.0, 5.0)
+        assert [made.wait(5) for made in (marked, fork)] == [-15, -15]
+        assert other.poll() is None
+    finally:
+        for made in (marked, other, fork):
+            made.kill()
+            made.communicate()
+
+
+async def take_in_turn(bot_id: str) -> None:
+    first, second = TokenLock(bot_id), TokenLock(bot_id)
+    assert first.try_take()
+    assert not await second.take(0.15)
+    waiting = asyncio.ensure_future(second.take(5.0))
+    await asyncio.sleep(0)
+    first.release()
+    assert await waiting
+    second.release()
+
+
+def test_a_token_has_one_poller():
+    asyncio.run(take_in_turn(f"{os.getpid()}000"))
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (InvalidToken("Unauthorized"), Fault.REFUSED),
+        (Misrouted("Not Found (404)"), Fault.MISROUTED),
+        (InvalidToken("Not Found"), Fault.MISROUTED),
+        (Conflict("terminated by other getUpdates"), Fault.CONFLICT),
+        (TimedOut(), Fault.TIMEOUT),
+        (TimeoutError(), Fault.TIMEOUT),
+        (NetworkError("httpx.ConnectError: refused"), Fault.NETWORK),
+        (NetworkError("Bad Gateway"), Fault.SERVER),
+        (BadRequest("odd"), Fault.SERVER),
+        (Forbidden("odd"), Fault.SERVER),
+        (TelegramError("Invalid server response"), Fault.GARBAGE),
+        (KeyError("result"), Fault.GARBAGE),
+    ],
+)
+def test_errors_have_their_class(error, fault):
+    assert classify(error) is fault
+
+
+def test_a_404_is_known_behind_the_librarys_own_words():
+    error = InvalidToken("The token was rejected by the server.")
+    error.__cause__ = Misrouted("Not Found (404)")
+    assert classify(error) is Fault.MISROUTED
+
+
+def test_tries_wait_longer_up_to_a_cap_and_begin_anew():
+    tries = Tries()
+    error = NetworkError("httpx.ConnectError")
+    pauses = [tries.pause_s(error, Fault.NETWORK) for _ in range(50)]
+    assert pauses[0] < 0.2
+    assert 0.5 < pauses[-1] <= 0.7
+    assert tries.pause_s(TimedOut(), Fault.TIMEOUT) < 0.2
+    tries.succeeded()
+    assert tries.failed == 0
+
+
+# The library warns of a type that it will change one day.
+@pytest.mark.filterwarnings("ignore:.*retry_after")
+def test_what_the_api_asks_for_is_kept_within_reason():
+    assert classify(RetryAfter(7)) is Fault.FLOOD
+    assert Tries().pause_s(RetryAfter(7), Fault.FLOOD) == 7
+    assert Tries().pause_s(RetryAfter(10_072), Fault.FLOOD) == LONGEST_FLOOD_S
