@@ -27,7 +27,7 @@ class SandboxClient:
     def __init__(self, url: str, timeout: float = 10.0) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
-            raise ToolkitError(f"{url} is no sandbox", "its URL begins with http://")
+            raise ToolkitError(f"{url} is no sandbox", "name one, such as http://127.0.0.1:8081")
         self.url = url.rstrip("/")
         self._host, self._port, self._timeout = parts.hostname, parts.port or 80, timeout
 
@@ -90,15 +90,13 @@ class SandboxClient:
         Returns:
             The answers; empty where none came in time.
         """
-        said = self._say(bot_id, text=text, chat_id=chat_id, user=user)
-        deadline, after, found = time.monotonic() + timeout, said["after"], list[Answer]()
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            batch = self.answers(bot_id, after, min(left, _QUIET) if found else left)
-            if not batch:
-                return found
-            after = batch[-1]["id"]
-            found += [each for each in batch if each["chat_id"] == said["chat_id"]]
+        return self._answers_to(bot_id, timeout, text=text, chat_id=chat_id, user=user)
+
+    def ask_by_button(
+        self, bot_id: str, button: str, timeout: float = 10.0, chat_id: int | None = None
+    ) -> list[Answer]:
+        """Press an inline button, as ``press``, and give what the bot answers, as ``ask``."""
+        return self._answers_to(bot_id, timeout, callback=button, chat_id=chat_id)
 
     def flood(
         self, bot_id: str, count: int, text: str = "message {n}", chats: int = 1, rate: float = 0.0
@@ -235,6 +233,17 @@ class SandboxClient:
     def forget(self, bot_id: str) -> None:
         """Start a bot anew: no updates, no answers, all counters zero."""
         self._call("POST", "forget", {"bot_id": bot_id})
+
+    def _answers_to(self, bot_id: str, timeout: float, **order: Any) -> list[Answer]:
+        said = self._say(bot_id, **order)
+        deadline, after, found = time.monotonic() + timeout, said["after"], list[Answer]()
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            batch = self.answers(bot_id, after, min(left, _QUIET) if found else left)
+            if not batch:
+                return found
+            after = batch[-1]["id"]
+            found += [each for each in batch if each["chat_id"] == said["chat_id"]]
 
     def _say(self, bot_id: str, **order: Any) -> dict[str, Any]:
         given = {key: value for key, value in order.items() if value is not None}

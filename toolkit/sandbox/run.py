@@ -1,27 +1,26 @@
 """Run the sandbox as a process: listen, tell where, serve, end; in the foreground or detached."""
 
 import contextlib
-import fcntl
 import ipaddress
 import os
 import resource
 import select
 import signal
 import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
-from toolkit.errors import RefusedError, ToolkitError, UsageError
-from toolkit.files import remove, write_atomically
+from toolkit.errors import ToolkitError, UsageError
+from toolkit.files import write_atomically
+from toolkit.sandbox import pidfile
 
 EXTRA_HINT = "pip install 'bot-toolkit[sandbox]'"
 START_DEADLINE = 20.0
-STOP_DEADLINE = 10.0
 _BACKLOG = 2048
-_READY = b"ready"
+_READY = b"ready "
 _MAX_MESSAGE = 4096
 _FIRST_OTHER_FD = 3
 
@@ -34,7 +33,8 @@ class Options:
         host: the address to listen on.
         port: 0 for any that is free.
         public: allow an address that other machines reach.
-        url_file: where the URL is written once the server answers.
+        url_file: where the URL is written once the server answers; it stays when the server ends, so that
+            the next one can take the same port.
         pid_file: where its process id is written; locked as long as it lives.
         log: where a detached server's complaints go.
     """
@@ -58,13 +58,15 @@ def run(options: Options, ready: Callable[[str], None]) -> None:
         ToolkitError: the extra is not installed, the address cannot be used, or the pid file's server runs.
     """
     require_extra()
-    _refuse_twin(options.pid_file)
+    pidfile.refuse_twin(options.pid_file)
     with _listener(options) as listener:
         _serve(options, listener, ready)
 
 
 def detach(options: Options) -> str:
     """Serve in a process of its own, without this one's terminal; return once it answers.
+
+    One that runs already with the same pid file and URL file, and on the wanted port, is left as it is.
 
     Returns:
         The URL.
@@ -73,7 +75,9 @@ def detach(options: Options) -> str:
         ToolkitError: as ``run``, or it did not answer within START_DEADLINE seconds.
     """
     require_extra()
-    _refuse_twin(options.pid_file)
+    if twin := _same_twin(options):
+        return twin
+    options = _absolute(options)
     reader, writer = os.pipe()
     with _listener(options) as listener:
         child = os.fork()
@@ -88,25 +92,6 @@ def detach(options: Options) -> str:
         os.kill(child, signal.SIGKILL)
     why = told.decode(errors="replace") or "it did not answer in time"
     raise ToolkitError(f"the sandbox did not start: {why}", f"see {options.log}" if options.log else "")
-
-
-def stop(pid_file: Path) -> bool:
-    """End the server of a pid file; whether one was running.
-
-    Raises:
-        ToolkitError: the file cannot be read, or the server does not end within STOP_DEADLINE seconds.
-    """
-    pid = _running(pid_file)
-    if pid is None:
-        remove(pid_file)
-        return False
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_DEADLINE
-    while _running(pid_file) == pid:
-        if time.monotonic() > deadline:
-            raise ToolkitError(f"the sandbox (pid {pid}) does not end", f"kill -9 {pid}")
-        time.sleep(0.02)
-    return True
 
 
 def require_extra() -> None:
@@ -136,12 +121,12 @@ def _listener(options: Options) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(_BACKLOG)
     except OSError as error:
         raise ToolkitError(
             f"cannot listen on {options.host}:{options.port}: {error.strerror}",
             "choose another --port, or 0 for any that is free",
         ) from None
-    listener.listen(_BACKLOG)
     return listener
 
 
@@ -162,24 +147,15 @@ def _serve(options: Options, listener: socket.socket, ready: Callable[[str], Non
     from toolkit.sandbox.state import Sandbox
 
     url = _url(listener)
-    lock: list[int] = []
 
     def tell() -> None:
-        if options.pid_file:
-            write_atomically(options.pid_file, f"{os.getpid()}\n", 0o644)
-            lock.append(os.open(options.pid_file, os.O_RDONLY | os.O_CLOEXEC))
-            fcntl.flock(lock[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
         if options.url_file:
             write_atomically(options.url_file, f"{url}\n", 0o644)
         ready(url)
 
     _allow_many_connections()
-    serve(Sandbox(), listener, tell)
-    for file in (options.url_file, options.pid_file):
-        if file:
-            remove(file)
-    for descriptor in lock:
-        os.close(descriptor)
+    with pidfile.held(options.pid_file):
+        serve(Sandbox(), listener, tell)
 
 
 def _allow_many_connections() -> None:
@@ -189,6 +165,10 @@ def _allow_many_connections() -> None:
 
 
 def _be_daemon(options: Options, listener: socket.socket, writer: int) -> NoReturn:
+    def tell(url: str) -> None:
+        os.write(writer, _READY + url.encode())
+        os.close(writer)
+
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
@@ -198,17 +178,13 @@ def _be_daemon(options: Options, listener: socket.socket, writer: int) -> NoRetu
             os.dup2(source, target)
         _close_others({listener.fileno(), writer})
         os.chdir("/")
-        _serve(options, listener, lambda url: _tell_and_close(writer, _READY + url.encode()))
-    except BaseException as error:  # noqa: BLE001 whatever it is, the parent waits to be told, and must not go on twice
+        _serve(options, listener, tell)
+    # Whatever it is, the parent waits to be told, and its code must not run a second time here.
+    except BaseException as error:  # noqa: BLE001
         with contextlib.suppress(OSError):
             os.write(writer, str(error).encode()[:_MAX_MESSAGE])
         os._exit(1)
     os._exit(0)
-
-
-def _tell_and_close(writer: int, message: bytes) -> None:
-    os.write(writer, message)
-    os.close(writer)
 
 
 def _close_others(kept: set[int]) -> None:
@@ -219,23 +195,20 @@ def _close_others(kept: set[int]) -> None:
     os.closerange(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _refuse_twin(pid_file: Path | None) -> None:
-    pid = _running(pid_file) if pid_file and pid_file.exists() else None
-    if pid is not None:
-        how = f"toolkit sandbox stop --pid-file {pid_file}"
-        raise RefusedError(f"the sandbox of {pid_file} runs already (pid {pid})", how)
+def _same_twin(options: Options) -> str:
+    """The URL of the server that runs already and is what these options ask for, else empty."""
+    known = options.url_file and options.url_file.exists() and options.pid_file
+    if known and options.url_file and pidfile.holder(known):
+        url = options.url_file.read_text(encoding="ascii").strip()
+        if options.port in (0, urlsplit(url).port):
+            return url
+    pidfile.refuse_twin(options.pid_file)
+    return ""
 
 
-def _running(pid_file: Path) -> int | None:
-    """The process that holds the pid file's lock. A number alone may be another process by now."""
-    try:
-        with open(pid_file, encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read())
-            return None
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ToolkitError(f"{pid_file}: {error}", "is it a pid file of `toolkit sandbox`?") from None
+def _absolute(options: Options) -> Options:
+    """With paths that still hold in another working folder."""
+    url_file, pid_file, log = (
+        path and path.absolute() for path in (options.url_file, options.pid_file, options.log)
+    )
+    return replace(options, url_file=url_file, pid_file=pid_file, log=log)

@@ -1,0 +1,230 @@
+"""Commands around the sandbox: run it, speak to bots in it, set faults, read counters."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from toolkit.cli.context import JsonFlag
+from toolkit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from toolkit.sandbox.client import SandboxClient
+    from toolkit.sandbox.shapes import Answer, Counters
+
+DEFAULT_URL = "http://127.0.0.1:8081"
+_COLUMNS = {
+    "POLLS": "polls",
+    "OVERLAPS": "overlapping_polls",
+    "PENDING": "pending",
+    "DELIVERED": "delivered",
+    "UNANSWERED": "unanswered",
+    "TWICE": "answered_twice",
+    "SENT": "sent",
+    "ERRORS": "errors",
+}
+
+app = typer.Typer(help="Run a local Bot API server, and play the user in it.", invoke_without_command=True)
+
+BotName = Annotated[
+    str,
+    typer.Argument(metavar="BOT", help="A bot of the fleet; with --url its numeric id."),
+]
+Url = Annotated[
+    str, typer.Option("--url", help="The sandbox's URL; by default the bot's endpoint.", show_default=False)
+]
+PidFile = Annotated[
+    Path, typer.Option("--pid-file", help="What `sandbox --pid-file` wrote.", show_default=False)
+]
+
+
+@app.callback()
+def sandbox(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any that is free.", min=0, max=65535)] = 8081,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Go on in the background; return once it answers.")
+    ] = False,
+    url_file: Annotated[Path | None, typer.Option(help="Write the URL here once it answers.")] = None,
+    pid_file: Annotated[Path | None, typer.Option(help="Write the process id here.")] = None,
+    log: Annotated[Path | None, typer.Option(help="With --detach: where errors are written.")] = None,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public",
+            help="Allow a host that other machines reach, and with it their users to play any user here.",
+        ),
+    ] = False,
+) -> None:
+    """Run a local Bot API server that takes any token, until Ctrl-C; or speak to one that runs."""
+    if context.invoked_subcommand:
+        return
+    from toolkit.cli.output import echo
+    from toolkit.sandbox import run
+
+    options = run.Options(host, port, public, url_file, pid_file, log)
+    if detach:
+        echo(f"the sandbox answers at {run.detach(options)}")
+    else:
+        run.run(options, lambda url: echo(f"the sandbox answers at {url}; Ctrl-C ends it"))
+
+
+@app.command()
+def stop(pid_file: PidFile) -> None:
+    """End a sandbox that runs in the background."""
+    from toolkit.cli.output import echo
+    from toolkit.sandbox import pidfile
+
+    echo("the sandbox is stopped" if pidfile.stop(pid_file) else "no sandbox was running")
+
+
+@app.command()
+def say(
+    context: typer.Context,
+    bot: BotName,
+    text: Annotated[str, typer.Argument(help="What the user writes.")],
+    wait: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0)] = 10.0,
+    chat: Annotated[int | None, typer.Option(help="The chat's id; a negative one is a group.")] = None,
+    url: Url = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Speak to a bot as a user and print what it answers; exit 3 where nothing came in time."""
+    client, bot_id = _client(context, bot, url)
+    _tell(bot, client.ask(bot_id, text, wait, chat), as_json)
+
+
+@app.command()
+def press(
+    context: typer.Context,
+    bot: BotName,
+    button: Annotated[str, typer.Argument(help="The button's text or data.")],
+    wait: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0)] = 10.0,
+    chat: Annotated[int | None, typer.Option(help="The chat's id.")] = None,
+    url: Url = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Press an inline button of a bot's message and print what it answers; exit 3 where nothing came."""
+    client, bot_id = _client(context, bot, url)
+    _tell(bot, client.ask_by_button(bot_id, button, wait, chat), as_json)
+
+
+@app.command()
+def fault(
+    context: typer.Context,
+    bot: BotName,
+    method: Annotated[str, typer.Argument(help="Such as getUpdates; '*' for every method.")],
+    kind: Annotated[
+        str, typer.Argument(help="hang, drop, lost, garbage, delay, or a status such as 401 or 429.")
+    ],
+    count: Annotated[int | None, typer.Option(help="For so many calls.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="For so long.", min=0)] = None,
+    retry_after: Annotated[int, typer.Option(help="Seconds that a 429 asks for.", min=0)] = 0,
+    delay_ms: Annotated[float, typer.Option(help="How late it strikes.", min=0)] = 0,
+    url: Url = "",
+) -> None:
+    """Let the server do wrong to a bot, until `heal` where neither --count nor --seconds is given.
+
+    hang: no answer. drop: the connection is closed without one. lost: the call is done, its answer dropped.
+    garbage: something that is no JSON. delay: the right answer, late.
+    """
+    from toolkit.cli.output import echo
+
+    client, bot_id = _client(context, bot, url)
+    client.fault(
+        bot_id, method, kind, count=count, seconds=seconds, retry_after=retry_after, delay_ms=delay_ms
+    )
+    echo(f"{bot}: {kind} on {method}")
+
+
+@app.command()
+def heal(
+    context: typer.Context,
+    bot: BotName,
+    method: Annotated[str, typer.Argument(help="Only the faults set for this method.")] = "*",
+    url: Url = "",
+) -> None:
+    """End a bot's faults."""
+    from toolkit.cli.output import echo
+
+    client, bot_id = _client(context, bot, url)
+    echo(f"{bot}: {client.heal(bot_id, method)} healed")
+
+
+@app.command()
+def bots(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> None:
+    """Show what each bot did: polls, updates pending and unanswered, messages sent."""
+    from toolkit.cli.output import emit_json, table
+    from toolkit.sandbox.client import SandboxClient
+
+    names, endpoint = ({}, url) if url else _fleet_bots(context)
+    found = SandboxClient(endpoint).bots()
+    if as_json:
+        emit_json({"bots": [{"name": names.get(row["bot_id"])} | _with_times(row) for row in found]})
+    else:
+        table(
+            [_row(names.get(row["bot_id"], "-"), row) for row in found], ("BOT", "ID", "POLLING", *_COLUMNS)
+        )
+
+
+def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient, str]":
+    from toolkit.cli.context import sandbox_bot
+    from toolkit.sandbox.client import SandboxClient
+
+    endpoint, bot_id = (url, bot) if url else sandbox_bot(context, bot)
+    return SandboxClient(endpoint), bot_id
+
+
+def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
+    """The fleet's bots by id, and the sandbox that they talk to; the usual one where there is no fleet."""
+    from toolkit.cli.context import invocation, sandbox_bot, selected
+    from toolkit.errors import SecretError
+
+    if not invocation(context).fleet_file.is_file():
+        return {}, DEFAULT_URL
+    names, endpoint = {}, DEFAULT_URL
+    for name in selected(context, [])[1]:
+        try:
+            endpoint, bot_id = sandbox_bot(context, name)
+        except SecretError:
+            continue
+        names[bot_id] = name
+    return names, endpoint
+
+
+def _tell(bot: str, answers: "list[Answer]", as_json: bool) -> None:
+    from toolkit.cli.output import echo, emit_json, note
+
+    if as_json:
+        emit_json({"bot": bot, "answers": [{**each, "time": _rfc3339(each["time"])} for each in answers]})
+    else:
+        for each in answers:
+            echo(_words(bot, each))
+    if not answers:
+        note(f"{bot} did not answer in time")
+        raise typer.Exit(ExitCode.UNHEALTHY)
+
+
+def _words(bot: str, answer: "Answer") -> str:
+    what = "" if answer["method"] == "sendMessage" else f"({answer['method']}) "
+    rows = (answer["reply_markup"] or {}).get("inline_keyboard", [])
+    keys = "".join("\n  " + " ".join(f"[{button['text']}]" for button in row) for row in rows)
+    return f"{bot}: {what}{answer['text']}{keys}"
+
+
+def _row(name: str, counters: "Counters") -> tuple[str, ...]:
+    figures: dict[str, Any] = {**counters}
+    state = "refused" if counters["refused"] else "yes" if counters["polling"] else "no"
+    return (name, counters["bot_id"], state, *(str(figures[key]) for key in _COLUMNS.values()))
+
+
+def _with_times(counters: "Counters") -> dict[str, Any]:
+    return {key: _rfc3339(value) if key.endswith("_at") else value for key, value in counters.items()}
+
+
+def _rfc3339(seconds: Any) -> str | None:
+    from datetime import UTC, datetime
+
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
