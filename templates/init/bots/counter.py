@@ -12,7 +12,9 @@ def build(context):
 
     async def count(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
         counts[update.effective_chat.id] += context.config["step"]
-        await update.message.reply_text(f"{context.config['greeting']}, that was message {counts.total()}")
+        await update.message.reply_text(
+            f"{context.config['greeting']}, that was message {counts[update.effective_chat.id]}"
+        )
 
     async def add_handlers(application: Application) -> None:
         application.add_handler(MessageHandler(filters.TEXT, count))

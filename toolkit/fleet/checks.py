@@ -1,0 +1,151 @@
+"""What the schema cannot say: names that must exist, ranges, and what must be there on this machine."""
+
+import os
+from pathlib import Path
+
+from toolkit.fleet.draft import Draft
+from toolkit.fleet.quantities import byte_count, seconds
+from toolkit.fleet.report import nearest
+from toolkit.fleet.yaml_tree import Path as Keys
+from toolkit.paths import MAX_SOCKET_PATH, FleetPaths, fleet_paths
+
+# Seconds.
+_DURATIONS: dict[Keys, tuple[float, float]] = {
+    ("restart", "pause"): (0.1, 3600),
+    ("restart", "pause_max"): (0.1, 86_400),
+    ("restart", "healthy"): (1, 604_800),
+    ("stop_timeout",): (1, 600),
+}
+_LOG_BYTES = (10_000, 10_000_000_000)
+
+
+def check(draft: Draft, root: Path | None) -> None:
+    """Report what is wrong across keys and files, and on this machine.
+
+    Parameters:
+        draft: the files, whose form is checked already.
+        root: the folder that takes the place of the one in the fleet file, if any.
+    """
+    for name in draft.types():
+        _check_app(draft, ("types", name, "app"))
+        _check_folders(draft, ("types", name))
+        _check_ranges(draft, ("types", name))
+    for name in draft.bots:
+        _check_bot(draft, name)
+    _check_sockets(draft, root)
+
+
+def _check_app(draft: Draft, path: Keys) -> None:
+    app = draft.sound(draft.fleet, path, dict) or {}
+    if "telegram" in app and "ready" in app:
+        message = "a telegram app is ready when it polls: `ready` is for async and exec"
+        draft.report.add(draft.fleet, (*path, "ready"), message, "remove it")
+    if "token_env" in app and "exec" not in app:
+        message = "only an exec app takes its token from the environment; others have `context.token`"
+        draft.report.add(draft.fleet, (*path, "token_env"), message, "remove it")
+    argv = draft.sound(draft.fleet, (*path, "exec"), list)
+    if argv and isinstance(argv[0], str) and not draft.report.has(draft.fleet, (*path, "exec", 0)):
+        _check_program(draft, (*path, "exec", 0), argv[0])
+
+
+def _check_program(draft: Draft, path: Keys, program: str) -> None:
+    if not program:
+        draft.report.add(draft.fleet, path, "expected a program, found an empty text")
+    elif "/" in program and _missing(draft.fleet.absolute(program)):
+        draft.report.add(draft.fleet, path, "there is no such program", "the path is relative to this file")
+
+
+def _check_folders(draft: Draft, path: Keys) -> None:
+    directory = draft.sound(draft.fleet, (*path, "directory"), str)
+    if directory is not None and _missing(draft.fleet.absolute(directory)):
+        hint = "the path is relative to this file"
+        draft.report.add(draft.fleet, (*path, "directory"), "there is no such folder", hint)
+    python = draft.sound(draft.fleet, (*path, "python"), str)
+    if python is None:
+        return
+    if _missing(python):
+        message, hint = "there is no such interpreter", "make its environment with `python3 -m venv`"
+        draft.report.add(draft.fleet, (*path, "python"), message, hint)
+    elif _missing(os.path.join(os.path.dirname(python), "bot-runner")):
+        message, hint = "bot-runner is not installed beside it", "run its `pip install bot-toolkit`"
+        draft.report.add(draft.fleet, (*path, "python"), message, hint)
+
+
+def _missing(path: str) -> bool:
+    """Whether there surely is no such file; one that may not be looked at counts as there."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _check_ranges(draft: Draft, path: Keys) -> None:
+    for keys, (least, most) in _DURATIONS.items():
+        value = _duration(draft, (*path, *keys))
+        if value is not None and not least <= value <= most:
+            message = f"expected a duration from {least:g} s to {most:g} s"
+            draft.report.add(draft.fleet, (*path, *keys), message)
+    pause, pause_max = (_duration(draft, (*path, "restart", key)) for key in ("pause", "pause_max"))
+    if pause is not None and pause_max is not None and pause > pause_max:
+        draft.report.add(draft.fleet, (*path, "restart", "pause_max"), "shorter than `pause`")
+    _check_log_size(draft, (*path, "log", "max_bytes"))
+
+
+def _duration(draft: Draft, path: Keys) -> float | None:
+    value = draft.sound(draft.fleet, path, int | float | str)
+    return None if value is None else seconds(value)
+
+
+def _check_log_size(draft: Draft, path: Keys) -> None:
+    size = draft.sound(draft.fleet, path, int | float | str)
+    least, most = _LOG_BYTES
+    if size is not None and not least <= byte_count(size) <= most:
+        draft.report.add(draft.fleet, path, "expected a size from 10KB to 10GB")
+
+
+def _check_bot(draft: Draft, name: str) -> None:
+    document = draft.bots[name]
+    path: Keys = ("bots", name)
+    bot = draft.sound(document, path, dict)
+    wanted = draft.sound(document, (*path, "type"), str)
+    if bot is None or wanted is None or not draft.knows_types:
+        return
+    if wanted not in draft.types():
+        known = ", ".join(draft.types()) or "none is defined"
+        hint = nearest(wanted, draft.types())
+        draft.report.add(document, (*path, "type"), f"no type of this name, expected one of: {known}", hint)
+    elif "token" not in bot and _needs_token(draft, wanted):
+        hint = "add `token: {file: PATH}`"
+        draft.report.add(document, path, f"`token` is missing, which type `{wanted}` needs", hint)
+
+
+def _needs_token(draft: Draft, type_name: str) -> bool:
+    app = draft.sound(draft.fleet, ("types", type_name, "app"), dict) or {}
+    return "telegram" in app or "token_env" in app
+
+
+def _check_sockets(draft: Draft, root: Path | None) -> None:
+    fleet = draft.sound(draft.fleet, ("fleet",), str)
+    own = draft.sound(draft.fleet, ("root",), str)
+    if fleet is None:
+        return
+    paths = fleet_paths(fleet, root or (Path(draft.fleet.absolute(own)) if own else None))
+    bots = [name for name in draft.bots if not draft.report.has(draft.bots[name], ("bots", name))]
+    length, longest, too_long = _longest_socket(paths, bots)
+    if too_long:
+        message = (
+            f"the sockets' paths are too long: {longest} would take {length} bytes, "
+            f"a Unix socket has {MAX_SOCKET_PATH}"
+        )
+        hint = "name a shorter `root`" if own or root else "name a short `root` in the fleet file"
+        draft.report.add(draft.fleet, ("root",) if own else ("fleet",), message, hint)
+
+
+def _longest_socket(paths: FleetPaths, bots: list[str]) -> tuple[int, str, bool]:
+    sockets = {f"that of {max(bots, key=len)}": paths.control_socket(max(bots, key=len))} if bots else {}
+    sockets["the supervisor's"] = paths.supervisor_socket
+    length, name = max((len(os.fsencode(path)), name) for name, path in sockets.items())
+    return length, name, length > MAX_SOCKET_PATH

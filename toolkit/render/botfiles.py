@@ -1,0 +1,52 @@
+"""Bot files: all that one runner reads, resolved from the fleet."""
+
+from typing import Literal
+
+from toolkit.botfile import BotFile, Files
+from toolkit.config import scopes
+from toolkit.fleet.model import Fleet
+from toolkit.paths import FleetPaths
+
+# supervisord honours exit codes only after startsecs, which is 1 s in our units.
+_SUPERVISORD_HOLD_S = 1.05
+
+
+def bot_file(
+    fleet: Fleet, bot: str, paths: FleetPaths, backend: Literal["supervisord", "systemd"]
+) -> BotFile:
+    """One bot, resolved: its type's and the fleet's settings merged into its own.
+
+    Parameters:
+        bot: its name.
+        backend: the supervisor that will start it.
+    """
+    own = fleet.bots[bot]
+    type_ = fleet.types[own.type]
+    config = scopes.merge(
+        ((scopes.GLOBAL, fleet.config), (scopes.TYPE, type_.config), (scopes.INSTANCE, own.config))
+    )
+    supervisord = backend == "supervisord"
+    return BotFile(
+        fleet=fleet.name,
+        name=bot,
+        type=type_.name,
+        backend=backend,
+        app=type_.app,
+        directory=type_.directory,
+        token=own.token,
+        endpoint=own.endpoint or type_.endpoint or fleet.endpoint,
+        config=config.values,
+        origins=config.origins,
+        limits=type_.limits,
+        restart=type_.restart,
+        log=type_.log,
+        files=Files(
+            state=str(paths.state(bot)),
+            socket=str(paths.control_socket(bot)),
+            run_record=str(paths.run_record(bot)),
+            log=str(paths.log(bot)),
+        ),
+        stop_s=type_.stop_s,
+        hold_s=_SUPERVISORD_HOLD_S if supervisord else 0.0,
+        die_with_parent=supervisord,
+    )

@@ -1,0 +1,152 @@
+"""Units and configuration of a private supervisord."""
+
+import hashlib
+import math
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+from toolkit.errors import Problem
+from toolkit.fleet.model import Fleet, Type
+from toolkit.lifecycle import NO_RESTART_CODES
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit, variable
+from toolkit.templates import template_folder
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+# Seconds that a drained bot has to end by itself before supervisord kills it.
+_STOP_MARGIN_S = 3
+# supervisord's own default, and the step in which it grows, so that few deploys change it.
+_MIN_FILES = 1024
+# A program takes three: two pipes and its log file.
+_FILES_EACH, _OWN_FILES = 4, 256
+_GLOB = re.compile(r"[*?[\]]")
+_AUTOSTART = re.compile(r"^autostart=(?:true|false)$", re.MULTILINE)
+
+
+def unit(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bool = True) -> RenderedFile:
+    """A bot's unit: one ungrouped program.
+
+    Parameters:
+        python: the toolkit's own interpreter, for types that name none.
+        enabled: whether it is started with supervisord; an operator's stop takes that away.
+
+    Raises:
+        UnfitError: a value cannot be expressed; ``problems`` says which.
+    """
+    digest = unit_hash(fleet, bot, paths, python)
+    return RenderedFile(paths.unit(bot), _program(fleet, bot, paths, python, enabled, digest))
+
+
+def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, python: str) -> str:
+    """A digest of what a bot's unit says, except whether it is enabled: an operator's stop is no change.
+
+    The unit passes it on as BOT_TOOLKIT_UNIT, and the runner tells it: where it differs, an old unit runs.
+
+    Raises:
+        UnfitError: a value cannot be expressed; ``problems`` says which.
+    """
+    text = _program(fleet, bot, paths, python, enabled=True, digest="")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def with_enabled(text: str, enabled: bool) -> str:
+    """A unit's text, started with supervisord or not."""
+    return _AUTOSTART.sub(f"autostart={'true' if enabled else 'false'}", text, count=1)
+
+
+def supervisord_conf(paths: FleetPaths, programs: int, file_limit: int = _MIN_FILES) -> RenderedFile:
+    """The private supervisord's own configuration. It includes every unit in the folder of units.
+
+    Parameters:
+        programs: how many bots it runs, which tells how many files it must be able to open.
+        file_limit: open files that it can surely have (its hard RLIMIT_NOFILE). It would not start if it
+            were told to want more.
+
+    Raises:
+        UnfitError: a path cannot be expressed; ``problems`` says which.
+    """
+    wanted = math.ceil((_FILES_EACH * programs + _OWN_FILES) / _MIN_FILES) * _MIN_FILES
+    content = _template("supervisord.conf.j2").render(
+        fleet=paths.fleet,
+        log=str(paths.supervisor_log),
+        pidfile=str(paths.supervisor_pidfile),
+        logs=str(paths.logs),
+        socket=str(paths.supervisor_socket),
+        # Relative to this file: an absolute path could not have white space in it.
+        units=paths.units.relative_to(paths.home),
+        minfds=min(wanted, file_limit),
+    )
+    return RenderedFile(paths.supervisord_conf, content)
+
+
+def problems(fleet: Fleet, paths: FleetPaths) -> list[Problem]:
+    """What of a valid fleet cannot be said to supervisord: nothing, for nearly every fleet.
+
+    A unit of a fleet without problems renders, and is read back by supervisord as it was meant.
+    """
+    root = "root" if ("root",) in fleet.positions else "fleet"
+    found: list[tuple[tuple[str, ...], str]] = [((root,), _unfit_home(str(paths.home)))]
+    for type_ in fleet.types.values():
+        found += _unfit_in_type(type_)
+    return [_problem(fleet, path, reason) for path, reason in found if reason]
+
+
+def _problem(fleet: Fleet, path: tuple[str, ...], reason: str) -> Problem:
+    where = fleet.position(*path)
+    message = f"supervisord cannot be told this value: {reason}"
+    return Problem(where.file, where.line, ".".join(path), message, "change it")
+
+
+def _unfit_in_type(type_: Type) -> Iterator[tuple[tuple[str, ...], str]]:
+    path = ("types", type_.name)
+    for name, value in type_.environment.items():
+        yield (*path, "environment", name), unfit(value, name)
+    yield (*path, "directory"), unfit(type_.directory)
+    yield (*path, "python"), unfit(type_.python)
+
+
+def _unfit_home(home: str) -> str:
+    if _GLOB.search(home):
+        return "its units are found by a pattern, in which *, ?, [ and ] of the folder's name would count"
+    return unfit(home)
+
+
+def _program(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bool, digest: str) -> str:
+    type_ = fleet.types[fleet.bots[bot].type]
+    runner = os.path.join(os.path.dirname(type_.python or python), "bot-runner")
+    return _template("program.conf.j2").render(
+        bot=bot,
+        fleet=fleet.name,
+        program=paths.program(bot),
+        command=[runner, str(paths.botfile(bot))],
+        directory=type_.directory,
+        environment=sorted(type_.environment.items()),
+        unit_hash=digest,
+        enabled=enabled,
+        autorestart="false" if type_.restart.policy == "never" else "unexpected",
+        exitcodes=NO_RESTART_CODES,
+        stopwaitsecs=math.ceil(type_.stop_s + _STOP_MARGIN_S),
+        log=str(paths.stray_log(bot)),
+    )
+
+
+@cache
+def _template(name: str) -> "Template":
+    # It takes 40 ms to import, which only rendering should pay.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template_folder() / "supervisord"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  what is written is no HTML
+    )
+    environment.filters |= {"ini": ini, "ini_twice": ini_twice, "shell_words": shell_words}
+    environment.globals["variable"] = variable
+    return environment.get_template(name)

@@ -1,0 +1,95 @@
+"""Write values so that supervisord reads them back unchanged.
+
+The rules are those of supervisor 4.3's own parser (`options.py`, `datatypes.py`), which reads a file in
+steps: lines are stripped and cut at a `;` or `#` behind white space, also inside quotes; indented lines go
+on with the value before them; `%(here)s` is replaced even behind a doubled `%`; `%` expressions are
+expanded; then `environment` is split by a shlex without escapes, and `command` by a POSIX one.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from toolkit.errors import ToolkitError
+
+# Expands to nothing, in every section. Where it stands there is no white space and no line's end to strip,
+# and no comment to begin.
+_NOTHING = "%(here).0s"
+_COMMENT = re.compile(r"(?<=\s)(?=[;#])")
+_NOT_EXPRESSIBLE = {"\r": "a carriage return", "\0": "a NUL"}
+
+
+class UnfitError(ToolkitError):
+    """A value that supervisord cannot be told; the message says why and does not repeat it."""
+
+
+def unfit(value: str, name: str = "") -> str:
+    """Why supervisord cannot be told a value, or "".
+
+    Parameters:
+        name: the environment variable whose value it is, if it is one.
+    """
+    try:
+        ini(variable(name, value) if name else value)
+    except UnfitError as error:
+        return error.message
+    return ""
+
+
+def ini(text: str) -> str:
+    """A value of an ini option that is expanded once.
+
+    Raises:
+        UnfitError: it has a character that cannot be expressed.
+    """
+    for character, words in _NOT_EXPRESSIBLE.items():
+        if character in text:
+            raise UnfitError(f"it has {words}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UnfitError("it is not UTF-8 text") from None
+    escaped = text.replace("%", "%%").replace("%(", f"%{_NOTHING}(")
+    return "\n    ".join(_line(line) for line in escaped.split("\n"))
+
+
+def ini_twice(text: str) -> str:
+    """A value of `stdout_logfile`, which supervisord expands twice.
+
+    Raises:
+        UnfitError: it has a character that cannot be expressed.
+    """
+    return ini(text.replace("%", "%%"))
+
+
+def shell_words(words: Sequence[str]) -> str:
+    """A command as one line, for `ini`."""
+    return shlex.join(words)
+
+
+def variable(name: str, value: str) -> str:
+    """One assignment of `environment`, for `ini`.
+
+    It is quoted so that the POSIX rules, which supervisor's changes announce for 4.4, read the same.
+
+    Raises:
+        UnfitError: there are no quotes that can hold it.
+    """
+    if value.strip("'\"") != value:
+        raise UnfitError("it begins or ends with a quote")
+    if "'" not in value:
+        return f"{name}='{value}'"
+    if '"' in value:
+        raise UnfitError("it has both kinds of quotes")
+    if "\\\\" in value or value.endswith("\\"):
+        raise UnfitError(
+            "it has a single quote, and a backslash that versions of supervisor read differently"
+        )
+    return f'{name}="{value}"'
+
+
+def _line(line: str) -> str:
+    line = _COMMENT.sub(_NOTHING, line)
+    if not line or line[0].isspace() or line[0] in ";#":
+        line = _NOTHING + line
+    return line + _NOTHING if line[-1].isspace() else line
