@@ -16,6 +16,7 @@ import pytest
 from toolkit import backends, shell
 from toolkit.backends import Phase
 from toolkit.backends.supervisord import Supervisord, daemon
+from toolkit.backends.supervisord.start import nudge
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
@@ -205,7 +206,7 @@ def test_add_change_and_remove_touch_one_program(place):
     place.backend.reload()
     place.backend.stop(["carol"], 5)
     place.bring("carol")
-    assert psutil.Process(place.pids()["carol"]).cmdline() == ["/bin/sleep", "2000"]
+    wait_for(lambda: psutil.Process(place.pids()["carol"]).cmdline() == ["/bin/sleep", "2000"])
 
     place.paths.unit("carol").unlink()
     place.backend.reload()
@@ -275,7 +276,7 @@ def test_what_belongs_to_the_callers_supervisor_does_not_leak(place, monkeypatch
     monkeypatch.setenv("KEPT", "callers")
     place.install("alice")
     place.backend.launch()
-    environ = wait_for(lambda: place.environ("alice").get("KEPT") and place.environ("alice"))
+    environ = wait_for(lambda: (environ := place.environ("alice")).get("A") and environ)
     assert [name for name, value in environ.items() if value == "callers"] == ["KEPT"]
     assert environ["NOTIFY_SOCKET"] == ""
     of_supervisord = psutil.Process(place.supervisor()).environ()
@@ -287,7 +288,8 @@ def test_units_that_are_not_ascii_work_in_any_locale(place, monkeypatch):
         monkeypatch.setenv(name, value)
     place.install("alice", environment='GREETING="Grüße, 世界"')
     place.backend.launch()
-    raw = wait_for(lambda: Path(f"/proc/{place.pids()['alice']}/environ").read_bytes())
+    environ = Path(f"/proc/{place.pids()['alice']}/environ")
+    raw = wait_for(lambda: (raw := environ.read_bytes()).count(b"GREETING=") and raw)
     assert "GREETING=Grüße, 世界".encode() in raw.split(b"\0")
 
 
@@ -390,10 +392,11 @@ def test_a_program_that_crashes_all_the_time_can_be_stopped(place):
     place.install("alice", "/bin/false", startsecs=0)
     place.backend.launch()
     for _ in range(20):
-        place.backend.start(["alice"])
+        with suppress(BackendError):  # it may have ended within the start itself
+            place.backend.start(["alice"])
         place.backend.stop(["alice"], 5)
         # Two turns of its loop would begin a restart that the stop has missed.
-        place.backend._nudge()
+        nudge(place.backend._rpc)
         assert place.backend.units()["alice"].phase in (Phase.STOPPED, Phase.EXITED)
         assert not place.pids()["alice"]
 
@@ -422,6 +425,12 @@ def test_start_names_what_cannot_be_spawned_and_starts_the_rest(place):
         place.backend.start(["alice", "bob"])
     assert "bot-runner" in caught.value.hint
     assert place.pids()["bob"]
+    # What its fork meets, it tells by the state alone.
+    supervisor = psutil.Process(place.supervisor())
+    place.backend.stop(["bob"], 5)
+    supervisor.rlimit(psutil.RLIMIT_NOFILE, (supervisor.num_fds(), 4096))
+    with pytest.raises(BackendError, match="demo-bob: too many open files"):
+        place.backend.start(["bob"])
     with pytest.raises(BackendError, match="demo-nobody: BAD_NAME"):
         place.backend.start(["nobody"])
 

@@ -8,7 +8,8 @@ from typing import Any
 from toolkit.backends import Phase, UnitStatus
 from toolkit.backends.supervisord import daemon, rpc
 from toolkit.backends.supervisord.rpc import FaultError, HungError, NotRunningError, Rpc
-from toolkit.backends.supervisord.stop import EXITED, stop
+from toolkit.backends.supervisord.start import nudge, start
+from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError, RefusedError
 from toolkit.files import make_private
 from toolkit.paths import BOT_NAME, FleetPaths
@@ -19,22 +20,19 @@ CALL_S = 10.0
 RELOAD_S = 60.0
 # Its first turn forks all bots, some 10 ms each, before it answers again.
 LAUNCH_S = 60.0
-_POLL_S = 0.02
 _REMOVE_TRIES = 3
 _GONE = "`toolkit up` starts another once it has ended"
 
 # supervisor.states.ProcessStates
-_BACKOFF = 30
 _PHASES = {
     0: Phase.STOPPED,
     10: Phase.STARTING,
     20: Phase.RUNNING,
-    _BACKOFF: Phase.BACKOFF,
+    30: Phase.BACKOFF,
     40: Phase.STOPPING,
-    EXITED: Phase.EXITED,
+    100: Phase.EXITED,
     200: Phase.FAILED,
 }
-_UP = (10, 20, _BACKOFF)
 
 
 class Supervisord:
@@ -142,7 +140,7 @@ class Supervisord:
         except FaultError as fault:
             if fault.code != rpc.ALREADY_ADDED:
                 raise
-        self._nudge()
+        nudge(self._rpc)
 
     def remove(self, bot: str, stop_s: float = 60.0) -> None:
         """Take a unit out of force; one that is not in force is no error.
@@ -173,21 +171,8 @@ class Supervisord:
         Raises:
             BackendError: names every program that could not be spawned; the others are started.
         """
-        if not bots:
-            return
-        # A process that has died unnoticed counts as running until the supervisor's loop has turned.
-        self._nudge()
-        left = [self._paths.program(bot) for bot in bots]
-        self._wake(left)
-        faults: list[FaultError] = []
-        end = time.monotonic() + deadline_s
-        while left := self._start(left, faults):
-            if time.monotonic() >= end:
-                names = ", ".join(left)
-                raise BackendError(f"still stopping after {deadline_s:g} s, so not started: {names}")
-            time.sleep(_POLL_S)
-        if faults:
-            raise BackendError("; ".join(fault.message for fault in faults), faults[0].hint)
+        if bots:
+            start(self._rpc, [self._paths.program(bot) for bot in bots], deadline_s)
 
     def stop(self, bots: Sequence[str], deadline_s: float) -> tuple[str, ...]:
         """Stop bots in parallel and wait until they, and what they started, have ended.
@@ -231,17 +216,12 @@ class Supervisord:
             try:
                 if not self.alive():
                     raise daemon.not_started(self._paths, [])
-                self._nudge()
+                nudge(self._rpc)
             except HungError:
                 if time.monotonic() >= end:
                     raise
             else:
                 return
-
-    def _nudge(self) -> None:
-        """Turn the supervisor's loop: a child's death does not wake it, and what is due waits up to 1 s."""
-        for _ in range(2):
-            self._rpc("supervisor.getState")
 
     def _shut_down(self, deadline_s: float) -> tuple[str, ...]:
         try:
@@ -253,31 +233,6 @@ class Supervisord:
                 raise
             return ()
         return tuple(killed)
-
-    def _wake(self, programs: Sequence[str]) -> None:
-        """Take those out of BACKOFF that wait for a retry, so that a start begins it."""
-        waiting = [program for program, state in self._states(programs).items() if state == _BACKOFF]
-        self._rpc.many([("supervisor.stopProcess", program, False) for program in waiting])
-
-    def _start(self, programs: Sequence[str], faults: list[FaultError]) -> list[str]:
-        """Ask each to start; give those that are still stopping, which a start passes by without a word."""
-        answers = self._rpc.many([("supervisor.startProcess", program, False) for program in programs])
-        asked = []
-        for program, answer in zip(programs, answers, strict=True):
-            if isinstance(answer, FaultError) and answer.code != rpc.ALREADY_STARTED:
-                faults.append(answer)
-            else:
-                asked.append(program)
-        return [program for program, state in self._states(asked).items() if state not in _UP]
-
-    def _states(self, programs: Sequence[str]) -> dict[str, int]:
-        """The state of each program that is in force, by supervisord's own codes."""
-        infos = self._rpc.many([("supervisor.getProcessInfo", program) for program in programs])
-        return {
-            program: info["state"]
-            for program, info in zip(programs, infos, strict=True)
-            if isinstance(info, dict)
-        }
 
 
 def _status(bot: str, info: dict[str, Any]) -> UnitStatus:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from toolkit.paths import FleetPaths
 # Faults of supervisor.xmlrpc.Faults that are acted on.
 SHUTDOWN_STATE = 6
 BAD_NAME = 10
+SPAWN_ERROR = 50
 NOT_RUNNING = 70
 ALREADY_STARTED = 60
 ALREADY_ADDED = 90
@@ -21,7 +23,7 @@ _HINTS = {
     BAD_NAME: "it does not know this program: run `toolkit deploy`",
     20: "the unit's command does not exist: is bot-runner installed in the type's Python?",
     21: "the unit's command cannot be executed: see its permissions",
-    50: "see its log and the bot's",
+    SPAWN_ERROR: "see the bot's logs",
     STILL_RUNNING: "stop the bot first",
     92: "nothing was changed: mend the file named or take it away, then try again",
 }
@@ -69,9 +71,6 @@ class Rpc:
         self._paths = paths
         self._timeout_s = timeout_s
         self._sock: socket.socket | None = None
-
-    def __del__(self) -> None:
-        self.close()
 
     def __call__(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
         """One call's result.
@@ -132,6 +131,8 @@ class Rpc:
     def _send(self, request: bytes, deadline: float) -> bytes:
         if self._sock is None:
             self._sock = socket.socket(socket.AF_UNIX)
+            # Not __del__: in a cycle, such as with a kept traceback, the socket may be finalized before it.
+            weakref.finalize(self, self._sock.close)
             _limit(self._sock, deadline)
             self._sock.connect(str(self._paths.supervisor_socket))
         _limit(self._sock, deadline)

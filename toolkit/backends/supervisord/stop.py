@@ -12,7 +12,7 @@ from toolkit.backends.supervisord.rpc import BAD_NAME, NOT_RUNNING, FaultError, 
 from toolkit.errors import BackendError
 
 # The supervisor's own codes of states: supervisor.states.ProcessStates.
-EXITED = 100
+_EXITED = 100
 _ENDED = {0, 200, 1000}
 _POLL_S, _POLL_MAX_S = 0.01, 0.1
 _KILL_S = 5.0
@@ -99,7 +99,7 @@ class _Stopping:
             if info.code == BAD_NAME:
                 return True
             raise info
-        if info["state"] == EXITED:
+        if info["state"] == _EXITED:
             # Its code may call for a restart, which the next turn of the supervisor's loop begins.
             seen = program in self._exited
             self._exited.add(program)
