@@ -3,7 +3,7 @@
 Each step is on disk before it is acted on, so that the next deploy finishes what this one left half done.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from toolkit import revisions
 from toolkit.backends import Backend
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
-from toolkit.deploy.plan import Action, Step, plan
+from toolkit.deploy.plan import Action, InForce, Step, plan
 from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.settle import settle
 from toolkit.errors import RefusedError
@@ -23,6 +23,8 @@ from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 from toolkit.revisions import Applied, Revisions
+
+COMING = (State.STARTING, State.INITIALIZING, State.RELOADING)
 
 
 def _silent(*_: object) -> None:
@@ -146,13 +148,16 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
                 paths, max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
             ):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
-        steps = plan(prepared.wanted, in_force(paths, history.applied(), kinds, backend))
+        found = in_force(paths, history.applied(), kinds, backend)
+        steps = plan(prepared.wanted, found)
         report = Report(steps, launched=not alive)
         by_path = {file.path: file for file in prepared.files}
         history.claim(fleet.file)
         if alive and all(step.action is Action.NOTHING for step in steps):
-            _refresh(_Deploy(prepared, backend, history, 0, options, by_path), steps)
+            work = _Deploy(prepared, backend, history, 0, options, by_path)
+            _refresh(work, steps)
             history.note_sources(fleet.sources)
+            _await_coming(work, found, report)
             return report
         backend.check([file for file in prepared.files if file.path.suffix == ".conf"])
         report.revision = history.begin(fleet.file, prepared.files)
@@ -160,6 +165,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         whole = False
         try:
             (_apply if alive else _launch)(work, steps, report)
+            _await_coming(work, found, report)
             whole = not report.untouched
         finally:
             history.finish(report.revision, whole=whole)
@@ -268,6 +274,13 @@ def _forget(work: _Deploy, bot: str) -> None:
     remove(work.paths.unit(bot))
     remove(work.paths.botfile(bot))
     work.history.forget(bot)
+
+
+def _await_coming(work: _Deploy, found: Mapping[str, InForce], report: Report) -> None:
+    """Wait for bots that were on their way up already, as if this deploy had started them."""
+    seen = {view.name for view in report.views}
+    coming = (bot for bot, have in found.items() if have.state in COMING)
+    report.views += work.settle([bot for bot in coming if bot in work.prepared.wanted and bot not in seen])
 
 
 def _tell(work: _Deploy, step: Step) -> None:

@@ -12,8 +12,6 @@ from toolkit.render import RenderedFile, supervisord
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import render_fleet
 
-SUPERVISORD = "supervisord"
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -45,7 +43,7 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = ()) -> Prep
         bot.name: Wanted(
             bot.type,
             supervisord.unit_hash(fleet, bot.name, paths, sys.executable),
-            bot_file(fleet, bot.name, paths, SUPERVISORD),
+            bot_file(fleet, bot.name, paths, "supervisord"),
             bot.name in held,
         )
         for bot in fleet.bots.values()

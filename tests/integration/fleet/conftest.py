@@ -24,8 +24,8 @@ class Operator:
         self.fleet = folder / "fleet.yaml"
         self.home = folder / "state" / "test"
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        command = [str(BIN / "toolkit"), "-f", str(self.fleet), *arguments]
+    def start(self, *arguments: str, behind: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[str]:
+        command = [*behind, str(BIN / "toolkit"), "-f", str(self.fleet), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, **(pipes | options))
 
@@ -64,6 +64,14 @@ class Operator:
 
     def supervisor_pid(self) -> int:
         return int((self.home / "run" / "supervisord.pid").read_text())
+
+    @staticmethod
+    def lives(pid: int) -> bool:
+        """Whether a process runs; one that ended may wait for its parent to ask how."""
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+        except OSError:
+            return False
 
     def supervisorctl(self, *arguments: str) -> str:
         command = [BIN / "supervisorctl", "-c", self.home / "supervisord.conf", *arguments]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 THREE = {"alice": "RUNNING", "bob": "RUNNING", "carol": "RUNNING"}
 
@@ -22,7 +23,7 @@ def test_up_brings_bots_that_answer_and_down_leaves_nothing(operator, eventually
     supervisor = operator.supervisor_pid()
     operator.run("down")
     assert operator.runners() == []
-    assert not os.path.exists(f"/proc/{supervisor}")
+    assert not operator.lives(supervisor)
     assert operator.states() == dict.fromkeys(THREE, "STOPPED")
     assert operator.run("down").stdout == "fleet test was not running\n"
 
@@ -47,7 +48,7 @@ def test_a_killed_bot_comes_back(up, eventually):
     assert up.bots()["alice"]["restarts"] == 0, "an orderly stop starts the count anew"
 
 
-def test_a_killed_supervisor_and_up_again_doubles_no_bot(up, eventually):
+def test_a_killed_supervisor_and_up_again_doubles_no_bot(up):
     before = up.pids()
     os.kill(up.supervisor_pid(), signal.SIGKILL)
     up.run("up")
@@ -125,9 +126,10 @@ def test_a_comment_in_the_fleet_file_restarts_nothing(up):
 
 
 def test_a_changed_environment_reaches_the_bot_although_supervisord_keeps_the_old_one(up):
-    up.edit("    config:", "    environment: {COLOUR: \"50% blue; 'very' #1\"}\n    config:")
+    app = 'app: {telegram: "bots.echo:build"}'
+    up.edit(app, app + "\n    environment: {COLOUR: \"50% blue; 'very' #1\"}")
     up.run("deploy")
-    environment = open(f"/proc/{up.pids()['alice']}/environ", "rb").read().split(b"\0")
+    environment = Path(f"/proc/{up.pids()['alice']}/environ").read_bytes().split(b"\0")
     assert b"COLOUR=50% blue; 'very' #1" in environment
 
 
@@ -194,7 +196,7 @@ def test_the_token_is_nowhere_but_in_its_file(up):
         assert not [secret for secret in secrets if secret in data], path
     for pid in (*up.runners(), up.supervisor_pid()):
         for name in ("cmdline", "environ"):
-            data = open(f"/proc/{pid}/{name}", "rb").read()
+            data = Path(f"/proc/{pid}/{name}").read_bytes()
             assert not [secret for secret in secrets if secret in data], (pid, name)
     for command in (("bot", "status"), ("system", "info"), ("render", "--stdout"), ("plan",)):
         shown = up.run(*command).stdout.encode()
