@@ -401,6 +401,16 @@ def test_a_program_that_crashes_all_the_time_can_be_stopped(place):
         assert not place.pids()["alice"]
 
 
+def test_a_stop_right_after_a_start_is_not_lost(place):
+    # A fork closes so many files before it becomes the program: long enough to be met before that.
+    place.configure(minfds=4096)
+    place.install("alice", autostart="false", stopwaitsecs=600)
+    place.backend.launch()
+    for _ in range(20):
+        place.backend.start(["alice"])
+        assert place.backend.stop(["alice"], 5) == ()
+
+
 def test_start_brings_back_what_is_stopping_or_waits_to_be_retried(place):
     slow = place.script("slow", 'trap "sleep 0.3; exit 0" TERM\ntouch $1\nwhile :; do sleep 0.02; done')
     place.install("alice", f"{slow} {place.paths.home / 'up'}")

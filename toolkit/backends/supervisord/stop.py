@@ -51,7 +51,9 @@ class _Stopping:
 
     def __init__(self, rpc: Rpc, programs: Iterable[str]) -> None:
         self._rpc = rpc
-        self._session = _session(rpc)
+        supervisor = int(rpc("supervisor.getPID"))
+        self._session = os.getsid(supervisor)
+        self._fork = _command(supervisor)
         self._exited: set[str] = set()
         self.left = dict.fromkeys(programs, 0)
         for program, info in zip(self.left, self._infos(), strict=True):
@@ -76,9 +78,13 @@ class _Stopping:
                 os.killpg(group, signal.SIGKILL)
 
     def _look(self) -> None:
-        """Ask each to stop that runs, again too: one that died just now is started anew otherwise."""
-        asked = self._rpc.many([("supervisor.stopProcess", program, False) for program in self.left])
-        for answer in asked:
+        """Ask each to stop that runs, again too: one that died just now is started anew otherwise.
+
+        One whose fork still is supervisord's own program has to wait: it would take the signal as
+        supervisord does, note it, and forget it as it becomes the bot.
+        """
+        asked = [program for program, pid in self.left.items() if not pid or _command(pid) != self._fork]
+        for answer in self._rpc.many([("supervisor.stopProcess", program, False) for program in asked]):
             if isinstance(answer, FaultError) and answer.code not in (BAD_NAME, NOT_RUNNING):
                 raise answer
         for program, info in zip(list(self.left), self._infos(), strict=True):
@@ -119,8 +125,11 @@ class _Stopping:
         return any(_members(group, self._session))
 
 
-def _session(rpc: Rpc) -> int:
-    return os.getsid(int(rpc("supervisor.getPID")))
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _members(group: int, session: int) -> Iterable[int]:
