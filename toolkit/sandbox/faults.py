@@ -90,7 +90,7 @@ class Fault:
 
 def valid_kind(kind: str) -> bool:
     """Whether there is such a fault."""
-    return kind in KINDS or (len(kind) == 3 and kind.isdecimal() and kind[0] in "45")  # noqa: PLR2004 a status
+    return kind in KINDS or (len(kind) == 3 and kind.isascii() and kind.isdecimal() and kind[0] in "45")  # noqa: PLR2004 a status
 
 
 class Faults:

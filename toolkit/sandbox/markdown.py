@@ -32,6 +32,8 @@ _OLD = _Style(
 )
 _TARGET = re.compile(r"\(((?:\\.|[^()\\])*)\)")
 _LANGUAGE = re.compile(r"([a-zA-Z0-9_+-]+)\n|\n")
+_CODE = {mark: re.compile(rf"((?:\\.|(?!{mark})[^\\])*){mark}", re.DOTALL) for mark in ("`", "```")}
+_OLD_CODE = {mark: re.compile(rf"(.*?){mark}", re.DOTALL) for mark in ("`", "```")}
 _ESCAPE = re.compile(r"\\([\x01-\x7e])")
 
 
@@ -119,29 +121,28 @@ class _Parser:
 
     def verbatim(self, mark: str, at: int, start: int) -> int:
         kind = "code" if mark == "`" else "pre"
-        end = self.source.find(mark, start)
-        if end < 0:
+        found = (_CODE if self.style.strict else _OLD_CODE)[mark].match(self.source, start)
+        if found is None:
             raise self.cannot(f"Can't find end of {kind} entity", at)
-        more = {}
-        if kind == "pre" and (head := _LANGUAGE.match(self.source, start, end)):
+        inside, more = found[1], {}
+        if kind == "pre" and (head := _LANGUAGE.match(inside)):
             more = {"language": head[1]} if head[1] else {}
-            start = head.end()
+            inside = inside[head.end() :]
         self.begin(mark, kind, at)
-        inside = self.source[start:end]
         self.add(_ESCAPE.sub(r"\1", inside) if self.style.strict else inside)
         self.close(**more)
-        return end + len(mark)
+        return found.end()
 
-    def link(self, start: int) -> int:
-        target = _TARGET.match(self.source, start)
-        if target is not None:
-            self.close(url=_ESCAPE.sub(r"\1", target[1]))
-            return target.end()
-        if self.style.strict:
-            raise self.cannot("Can't find end of a URL", start)
-        self.open.pop()
-        self.add("]")
-        return start
+    def link(self, end: int) -> int:
+        if not self.source.startswith("(", end):
+            # Telegram takes the text for the URL, and it is seldom one.
+            self.open.pop()
+            return end
+        target = _TARGET.match(self.source, end)
+        if target is None:
+            raise self.cannot("Can't find end of a URL", end)
+        self.close(url=_ESCAPE.sub(r"\1", target[1]))
+        return target.end()
 
     def cannot(self, why: str, at: int | None) -> ApiError:
         where = (

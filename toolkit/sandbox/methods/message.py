@@ -74,9 +74,11 @@ def send_poll(bot: Bot, args: Args) -> Message:
         "type": args.text("type") or "regular",
         "allows_multiple_answers": args.flag("allows_multiple_answers"),
         "allows_revoting": args.flag("allows_revoting"),
+        "members_only": args.flag("members_only"),
     }
     if poll["type"] == "quiz":
-        poll["correct_option_ids"] = [args.integer("correct_option_id")]
+        older = [args.integer("correct_option_id")]
+        poll["correct_option_ids"] = args.json("correct_option_ids", list, "correct options") or older
     return compose.send(bot, args, "sendPoll", {"poll": poll})
 
 
