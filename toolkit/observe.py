@@ -3,14 +3,16 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from toolkit import run_record
 from toolkit.backends import Backend, Phase, UnitStatus
-from toolkit.ipc.client import Failure, ask_many
+from toolkit.ipc.client import Asked, Failure
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.paths import FleetPaths
-from toolkit.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from toolkit.run_record import RunRecord
 
 ANSWER_S = 2.0
 # A runner's interpreter needs this long at most, on a busy machine, until its socket is there.
@@ -80,16 +82,28 @@ def observe(
         bots: the type of each bot, by name; the views come in this order.
         answer_s: seconds in which the bots must answer.
     """
-    units = backend.units() if backend.alive() else None
-    sockets = {bot: paths.control_socket(bot) for bot in bots}
-    answers = ask_many(sockets, "status", timeout_s=answer_s)
+    # The bots answer while the supervisor is asked.
+    asked = Asked({bot: paths.control_socket(bot) for bot in bots}, "status", timeout_s=answer_s)
+    try:
+        units = backend.units() if backend.alive() else None
+    finally:
+        answers = asked.answers()
     views = []
     for bot, kind in bots.items():
         unit = _unit_of(bot, units, installed=units is None and paths.unit(bot).exists())
         answer = answers[bot]
-        record = RunRecord() if isinstance(answer, dict) else run_record.read(paths.run_record(bot))
-        views.append(view(kind, backend.name, unit, record, answer, now=time.time()))
+        if isinstance(answer, dict):
+            views.append(view_of_answer(kind, backend.name, unit, answer))
+        else:
+            record = _record(paths.run_record(bot))
+            views.append(view_of_silence(kind, backend.name, unit, record, answer, now=time.time()))
     return views
+
+
+def _record(path: Path) -> "RunRecord":
+    from toolkit import run_record  # costs 8 ms, and is needed for bots that do not run alone
+
+    return run_record.read(path)
 
 
 def _unit_of(bot: str, units: Mapping[str, UnitStatus] | None, *, installed: bool) -> UnitStatus:
@@ -99,25 +113,17 @@ def _unit_of(bot: str, units: Mapping[str, UnitStatus] | None, *, installed: boo
     return units.get(bot) or UnitStatus(bot, Phase.ABSENT)
 
 
-def view(
-    kind: str,
-    backend: str,
-    unit: UnitStatus,
-    record: RunRecord,
-    answer: dict[str, Any] | Failure,
-    *,
-    now: float,
+def view_of_silence(
+    kind: str, backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure, *, now: float
 ) -> BotView:
-    """What the three sources say together. Pure.
+    """A bot that does not answer, as its supervisor and its run record tell it. Pure.
 
     Parameters:
         kind: the bot's type.
-        answer: of the control socket's ``status``, or why there is none.
+        silence: why it does not answer.
         now: seconds since the epoch.
     """
-    if isinstance(answer, dict):
-        return _view_of_answer(kind, backend, unit, answer)
-    state, reason = _silent_state(unit, answer, now)
+    state, reason = _silent_state(unit, silence, now)
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF) and record.last_exit:
         failure = FailureClass.of(record.last_exit.failure)
@@ -141,7 +147,13 @@ def view(
     )
 
 
-def _view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, Any]) -> BotView:
+def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, Any]) -> BotView:
+    """A bot as it tells itself, but for what its supervisor knows better. Pure.
+
+    Parameters:
+        kind: the bot's type.
+        answer: of the control socket's ``status``.
+    """
     state = State(answer["state"])
     reason = str(answer.get("reason") or "")
     if unit.phase is Phase.STOPPING:
@@ -204,6 +216,6 @@ def _hint(bot: str, state: State, failure: FailureClass | None) -> str:
     return ""
 
 
-def _plain_exit(record: RunRecord) -> dict[str, Any] | None:
+def _plain_exit(record: "RunRecord") -> dict[str, Any] | None:
     exit_ = record.last_exit
     return {name: getattr(exit_, name) for name in exit_.__struct_fields__} if exit_ else None

@@ -1,7 +1,5 @@
 """The fleet's one history: numbered revisions, what each put in force, and what operators hold stopped."""
 
-import getpass
-import hashlib
 import json
 import os
 import sqlite3
@@ -10,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toolkit import db
-from toolkit.fleet.model import Source
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
+
+if TYPE_CHECKING:
+    from toolkit.fleet.model import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def now() -> str:
 
 def actor() -> str:
     """Who changes the fleet: the user, and behind sudo the one who called it."""
+    import getpass
+
     user = os.environ.get("SUDO_USER")
     return f"{getpass.getuser()} for {user}" if user else getpass.getuser()
 
@@ -58,7 +61,7 @@ class Revisions:
             row = (now(), actor(), str(fleet_file))
             sql = "INSERT INTO revision (created_at, actor, fleet_file, status) VALUES (?, ?, ?, 'applying')"
             number = self._db.execute(sql, row).lastrowid
-            digests = [hashlib.sha256(file.content.encode()).hexdigest() for file in files]
+            digests = [_sha256(file.content.encode()) for file in files]
             self._db.executemany(
                 "INSERT OR IGNORE INTO content VALUES (?, ?)",
                 ((digest, file.content) for digest, file in zip(digests, files, strict=True)),
@@ -78,7 +81,7 @@ class Revisions:
             status = "applied" if whole else "failed"
             self._db.execute("UPDATE revision SET status = ? WHERE number = ?", (status, number))
 
-    def note_sources(self, sources: Iterable[Source]) -> None:
+    def note_sources(self, sources: "Iterable[Source]") -> None:
         """Remember the files that what is in force was made from."""
         with db.transaction(self._db):
             self._set_meta("sources", json.dumps([asdict(s) | {"path": str(s.path)} for s in sources]))
@@ -154,13 +157,19 @@ class Revisions:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
+def _sha256(data: bytes) -> str:
+    import hashlib  # 3 ms that commands which only read are spared
+
+    return hashlib.sha256(data).hexdigest()
+
+
 def _differs(source: dict[str, str | int]) -> bool:
     path = Path(str(source["path"]))
     try:
         status = path.stat()
         if (status.st_mtime_ns, status.st_size) == (source["mtime_ns"], source["size"]):
             return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() != source["sha256"]
+        return _sha256(path.read_bytes()) != source["sha256"]
     except OSError:
         return True
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from toolkit.errors import UsageError
@@ -43,6 +42,8 @@ def select(selectors: Sequence[str], bots: Sequence[Candidate]) -> list[str]:
     for selector in selectors:
         found = {bot.name for bot in bots if _matches(selector, bot)}
         if not found and selector != "all":
+            from difflib import get_close_matches  # 2 ms that only an error costs
+
             near = get_close_matches(selector, [bot.name for bot in bots], n=1)
             hint = f"did you mean {near[0]}?" if near else "`toolkit bot list` shows the bots"
             raise UsageError(f"no bot matches {selector!r}", hint)

@@ -1,6 +1,7 @@
 """Time whole commands, make fleets, and bring them up and down."""
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -10,6 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+# Without cached bytecode each command would compile what it imports: that is not what users run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 BIN = Path(sys.executable).parent
 TOOLKIT = str(BIN / "toolkit")

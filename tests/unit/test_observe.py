@@ -3,11 +3,12 @@
 import pytest
 
 from toolkit.backends import Phase, UnitStatus
-from toolkit.ipc.client import Failure
+from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import State
-from toolkit.observe import view
+from toolkit.observe import view_of_answer, view_of_silence
 from toolkit.run_record import LastExit, RunRecord
 
+SILENCE = Failure(FailureKind.NOT_RUNNING, "it is not running")
 NOW = 1_000_000.0
 ANSWER = {"state": "RUNNING", "ready": True, "reason": "", "pid": 7, "uptime_s": 5.0, "restarts": 2}
 REFUSED = RunRecord(
@@ -17,21 +18,9 @@ REFUSED = RunRecord(
 
 def seen(phase, answer=None, record=None, *, since=0.0, exit_code=None):
     unit = UnitStatus("alice", phase, pid=7, since=since, exit_code=exit_code, detail="words")
-    return view("echo", "supervisord", unit, record or RunRecord(), answer or silence(), now=NOW)
-
-
-def silence():
-    return next(failure for failure in _failures())
-
-
-def _failures():
-    import tempfile
-    from pathlib import Path
-
-    from toolkit.ipc.client import ask_many
-
-    with tempfile.TemporaryDirectory() as folder:
-        yield ask_many({"x": Path(folder) / "no.sock"}, "status", timeout_s=0.1)["x"]
+    if answer:
+        return view_of_answer("echo", "supervisord", unit, answer)
+    return view_of_silence("echo", "supervisord", unit, record or RunRecord(), SILENCE, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +35,6 @@ def _failures():
     ],
 )
 def test_the_supervisor_alone(phase, state):
-    assert isinstance(silence(), Failure)
     assert seen(phase).state is state
 
 

@@ -90,16 +90,43 @@ def ask_many(
     Raises:
         RpcError: OVERSIZE, the parameters do not fit a frame.
     """
-    call = protocol.call(protocol.Request(1, method, params or {}))
-    deadline = time.monotonic() + timeout_s
-    with selectors.DefaultSelector() as selector:
-        round_ = _Round(selector, requests, call)
+    return Asked(requests, method, params, timeout_s=timeout_s).answers()
+
+
+class Asked:
+    """A question that is on its way to many bots, so that other work can be done while they answer.
+
+    Parameters:
+        requests, method, params, timeout_s: as for ``ask_many``; the time runs from here.
+
+    Raises:
+        RpcError: OVERSIZE, the parameters do not fit a frame.
+    """
+
+    def __init__(
+        self,
+        requests: Mapping[str, Path],
+        method: str,
+        params: dict[str, Any] | None = None,
+        *,
+        timeout_s: float,
+    ) -> None:
+        call = protocol.call(protocol.Request(1, method, params or {}))
+        self._requests, self._timeout_s = requests, timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        self._selector = selectors.DefaultSelector()
+        self._round = _Round(self._selector, requests, call)
+        self._round.open()
+
+    def answers(self) -> dict[str, Any | Failure]:
+        """Name → the answer or a Failure, in the order of the requests. Ends the question: call it once."""
         try:
-            round_.run(deadline)
+            self._round.run(self._deadline)
         finally:
-            round_.close()
-    silent = Failure(FailureKind.HUNG, f"no answer within {timeout_s:g} s")
-    return {name: round_.answers.get(name, silent) for name in requests}
+            self._round.close()
+            self._selector.close()
+        silent = Failure(FailureKind.HUNG, f"no answer within {self._timeout_s:g} s")
+        return {name: self._round.answers.get(name, silent) for name in self._requests}
 
 
 class _Talk:
@@ -143,7 +170,7 @@ class _Round:
 
     def run(self, deadline: float) -> None:
         while True:
-            self._open()
+            self.open()
             left = deadline - time.monotonic()
             if left <= 0 or not (self._waiting or self._talks):
                 return
@@ -156,7 +183,7 @@ class _Round:
         for talk in self._talks:
             talk.sock.close()
 
-    def _open(self) -> None:
+    def open(self) -> None:
         """Connect to those that wait, each tried once."""
         for _ in range(min(len(self._waiting), self._room - len(self._talks))):
             name, path = self._waiting.popleft()
