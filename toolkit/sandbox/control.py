@@ -197,7 +197,7 @@ class Control:
             order.bot_id,
             order.method.lower(),
             kind,
-            order.retry_after or (kind == "429"),
+            max(1, order.retry_after) if kind == "429" else 0,
             order.description,
             max(0.0, order.delay_ms) / 1000,
             order.count,

@@ -1,12 +1,14 @@
 """The pid file of a running sandbox.
 
-The server holds a lock on it as long as it lives, so that a number left behind, which may be another
-process by now, is never taken for a sandbox.
+The server holds a POSIX lock on a file beside it as long as it lives. It is the kernel that says which
+process holds the lock, so that a number left behind, which may be another process by now, is never taken
+for a sandbox: fcntl(2), F_GETLK.
 """
 
 import fcntl
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,18 +19,27 @@ from toolkit.files import remove, write_atomically
 
 STOP_DEADLINE = 10.0
 _STEP = 0.02
+# struct flock: type, whence, start, length, pid.
+_FLOCK = struct.Struct("hhqqi4x")
 
 
 @contextmanager
 def held(pid_file: Path | None) -> Iterator[None]:
-    """Write this process's id and keep the file locked; it is removed in the end."""
+    """Hold the lock and let the file say this process's id, until the end.
+
+    Raises:
+        RefusedError: another sandbox holds it.
+    """
     if pid_file is None:
         yield
         return
-    write_atomically(pid_file, f"{os.getpid()}\n", 0o644)
-    descriptor = os.open(pid_file, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(_lock_of(pid_file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise _twin(pid_file) from None
+        write_atomically(pid_file, f"{os.getpid()}\n", 0o644)
         yield
         remove(pid_file)
     finally:
@@ -36,22 +47,23 @@ def held(pid_file: Path | None) -> Iterator[None]:
 
 
 def holder(pid_file: Path) -> int | None:
-    """The id of the sandbox that holds this file; None where none runs.
+    """The id of the sandbox that holds this file's lock; None where none runs.
 
     Raises:
-        ToolkitError: it is no pid file, or may not be read.
+        ToolkitError: it may not be looked at.
     """
     try:
-        with open(pid_file, encoding="ascii") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(file.read())
-            return None
+        descriptor = os.open(_lock_of(pid_file), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise ToolkitError(f"{pid_file}: {error}", "is it a pid file of `toolkit sandbox`?") from None
+    except OSError as error:
+        raise ToolkitError(f"{pid_file}: {error.strerror}", "run it as the user that started it") from None
+    try:
+        wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, *_, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, wanted))
+    finally:
+        os.close(descriptor)
+    return None if kind == fcntl.F_UNLCK else int(pid)
 
 
 def refuse_twin(pid_file: Path | None) -> None:
@@ -60,10 +72,8 @@ def refuse_twin(pid_file: Path | None) -> None:
     Raises:
         RefusedError: one does.
     """
-    pid = holder(pid_file) if pid_file else None
-    if pid is not None:
-        how = f"toolkit sandbox stop --pid-file {pid_file}"
-        raise RefusedError(f"the sandbox of {pid_file} runs already (pid {pid})", how)
+    if pid_file and holder(pid_file):
+        raise _twin(pid_file)
 
 
 def stop(pid_file: Path) -> bool:
@@ -83,3 +93,12 @@ def stop(pid_file: Path) -> bool:
             raise ToolkitError(f"the sandbox (pid {pid}) does not end", f"kill -9 {pid}")
         time.sleep(_STEP)
     return True
+
+
+def _lock_of(pid_file: Path) -> Path:
+    return pid_file.with_name(f".{pid_file.name}.lock")
+
+
+def _twin(pid_file: Path) -> RefusedError:
+    how = f"toolkit sandbox stop --pid-file {pid_file}"
+    return RefusedError(f"the sandbox of {pid_file} runs already", how)
