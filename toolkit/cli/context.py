@@ -63,8 +63,13 @@ class Invocation:
 def invocation(context: typer.Context) -> Invocation:
     """The global options of this call."""
     found = context.find_object(Invocation)
-    if found is None:  # completion runs without the callback that makes it
-        return Invocation(Path(os.environ.get("TOOLKIT_FLEET", "fleet.yaml")), None, debug=False)
+    if (
+        found is None
+    ):  # the shell's completion parses the options, but does not run the callback that takes them
+        given = context.find_root().params
+        root = given.get("root")
+        fleet_file = Path(given.get("fleet_file") or "fleet.yaml")
+        found = Invocation(fleet_file, Path(root) if root else None, debug=False)
     return found
 
 

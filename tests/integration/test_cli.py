@@ -1,0 +1,169 @@
+"""The command line itself: help, errors, exit codes, JSON, completion."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLKIT = Path(sys.executable).with_name("toolkit")
+
+
+def toolkit(*arguments, cwd="/", **options):
+    command = [str(TOOLKIT), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd, **options
+    )
+
+
+def test_help_names_every_promised_command():
+    shown = toolkit("--help").stdout
+    for word in (
+        "init",
+        "validate",
+        "render",
+        "plan",
+        "deploy",
+        "up",
+        "down",
+        "admin",
+        "bot",
+        "system",
+        "sandbox",
+    ):
+        assert f"  {word}" in shown
+    listed = json.loads(toolkit("system", "commands", "--json").stdout)["commands"]
+    names = {entry["command"] for entry in listed}
+    promised = (
+        "admin start-bot,admin stop-bot,admin restart-bot,admin shutdown-system,bot list,bot status,bot logs"
+    )
+    assert names >= set(promised.split(",")) | {"bot health", "system info", "system commands", "sandbox say"}
+    assert all(entry["help"] for entry in listed)
+
+
+def test_every_command_has_json():
+    for entry in json.loads(toolkit("system", "commands", "--json").stdout)["commands"]:
+        if not entry["command"].startswith(("sandbox", "init")):
+            assert "--json" in toolkit(*entry["command"].split(), "--help").stdout, entry
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("nonsense",), 2, "No such command 'nonsense'"),
+        (("bot", "list", "--nonsense"), 2, "No such option"),
+        (("bot", "list"), 2, "no fleet file fleet.yaml"),
+        (("-f", "/nowhere/fleet.yaml", "plan"), 2, "no fleet file /nowhere/fleet.yaml"),
+        (("-f", "/etc/shadow-", "validate"), 2, ""),
+        (("admin", "stop-bot"), 2, "which bots?"),
+        (("bot", "logs", "--since", "soon"), 2, "neither an age nor a time"),
+        (("bot", "logs", "--grep", "("), 2, "--grep ("),
+        (("render",), 2, "give either --out DIR or --stdout"),
+        (("sandbox", "--host", "0.0.0.0"), 2, ""),
+    ],
+)
+def test_errors_are_told_in_words_with_their_code(arguments, code, words):
+    told = toolkit(*arguments)
+    assert told.returncode == code, told
+    assert told.stdout == ""
+    assert told.stderr.startswith("error: ")
+    assert words in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_all_faults_of_a_file_are_told_at_once_and_as_json(tmp_path):
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("version: 1\nfleet: Demo\ntypes: {e: {ap: 1}}\nbots: {a: {type: f}}\n")
+    told = toolkit("-f", fleet, "validate")
+    assert told.returncode == 2
+    for words in ("fleet.yaml:2", "fleet.yaml:3", "did you mean `app`?", "bots.a.type"):
+        assert words in told.stderr, told.stderr
+    problems = json.loads(toolkit("-f", fleet, "validate", "--json").stdout)
+    assert problems["valid"] is False
+    assert {problem["line"] for problem in problems["problems"]} == {2, 3, 4}
+
+
+def test_the_schema_is_printed():
+    schema = json.loads(toolkit("validate", "--schema").stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+
+
+def test_init_refuses_to_overwrite(tmp_path):
+    assert toolkit("init", tmp_path / "f").returncode == 0
+    told = toolkit("init", tmp_path / "f")
+    assert told.returncode == 4
+    assert "is there already" in told.stderr
+
+
+def test_validate_import_finds_an_app_that_does_not_import(tmp_path):
+    toolkit("init", tmp_path)
+    assert toolkit("-f", tmp_path / "fleet.yaml", "validate", "--import").returncode == 0
+    (tmp_path / "bots" / "echo.py").write_text("import no_such_module\n")
+    told = toolkit("-f", tmp_path / "fleet.yaml", "validate", "--import")
+    assert told.returncode == 2
+    assert "no_such_module" in told.stderr
+    assert "types.echo.app" in told.stderr
+
+
+def test_render_writes_what_it_prints(tmp_path):
+    toolkit("init", tmp_path)
+    fleet = tmp_path / "fleet.yaml"
+    assert toolkit("-f", fleet, "render", "--out", tmp_path / "out").returncode == 0
+    printed = toolkit("-f", fleet, "render", "--stdout").stdout
+    unit = (tmp_path / "out" / "units" / "demo-alice.conf").read_text()
+    assert unit in printed
+    assert toolkit("-f", fleet, "render", "--stdout").stdout == printed
+
+
+def test_a_reader_that_leaves_is_no_error():
+    done = subprocess.run(
+        f"{TOOLKIT} system commands | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell, tmp_path):
+    toolkit("init", tmp_path)
+    line = f"toolkit -f {tmp_path}/fleet.yaml bot status "
+    words = {
+        "bash": {"COMP_WORDS": line, "COMP_CWORD": "5"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": line},
+        "fish": {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }[shell]
+    environment = {"_TOOLKIT_COMPLETE": f"complete_{shell}", "PATH": "/bin:/usr/bin", "HOME": str(tmp_path)}
+    shown = toolkit(env=environment | words).stdout
+    assert "alice" in shown
+    assert "type:counter" in shown
+
+
+def test_reading_commands_load_neither_yaml_nor_jsonschema(tmp_path):
+    source = """
+import sys
+sys.argv = ["toolkit", *sys.argv[1:]]
+from toolkit.cli.app import run
+run(sys.argv[1:])
+heavy = {"yaml", "jsonschema", "jinja2", "rich", "pydantic", "telegram", "psutil"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else 0)
+"""
+    toolkit("init", tmp_path, "--keep-in-folder")
+    fleet = tmp_path / "fleet.yaml"
+    # Nothing was deployed, so names come from the files; with a manifest they do not.
+    from toolkit import revisions
+    from toolkit.paths import fleet_paths
+    from toolkit.revisions import Applied
+
+    with revisions.opened(fleet_paths("demo", tmp_path / "state")) as history:
+        number = history.begin(fleet, [])
+        history.put_in_force([Applied("alice", "echo", "supervisord", "u", "f", number)])
+    for command in (["--help"], ["bot", "list"], ["bot", "logs"], ["bot", "health"]):
+        words = [sys.executable, "-c", source, "-f", str(fleet), *command]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert "loaded" not in done.stderr, (command, done.stderr)
+        assert done.returncode == 0, (command, done.stderr)
