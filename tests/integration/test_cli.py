@@ -137,7 +137,7 @@ def test_completion(shell, tmp_path):
         "zsh": {"_TYPER_COMPLETE_ARGS": line},
         "fish": {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
     }[shell]
-    environment = {"_TOOLKIT_COMPLETE": f"complete_{shell}", "PATH": "/bin:/usr/bin", "HOME": str(tmp_path)}
+    environment = {"_TOOLKIT_COMPLETE": f"complete_{shell}", "PATH": "/bin:/usr/bin", "HOME": "/tmp"}
     shown = toolkit(env=environment | words).stdout
     assert "alice" in shown
     assert "type:counter" in shown
