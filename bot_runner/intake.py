@@ -24,7 +24,7 @@ POLL_S = 10
 # The longest a poll may take as a whole, also where the app brought its own HTTP layer.
 POLL_DEADLINE_S = POLL_S + 15.0
 CONFIRM_S = 2.0
-ROOM = 64
+ROOM = 100
 _LARGEST_BATCH = 100  # https://core.telegram.org/bots/api#getupdates
 _TROUBLE_AFTER = 2
 _log = logging.getLogger(__name__)
@@ -65,7 +65,6 @@ class Intake:
         """An update was handled, well or not."""
         if isinstance(update, Update):
             self._unfinished.pop(update.update_id, None)
-        # Asked again for each freed place, the API would be polled once per update.
         if len(self._unfinished) <= ROOM // 2:
             self._room.set()
 
@@ -118,7 +117,8 @@ class Intake:
             )
 
     async def _wait_for_room(self) -> None:
-        if len(self._unfinished) >= ROOM:
+        # Asked again for each place that gets free, the API would be polled once per update.
+        if len(self._unfinished) > ROOM // 2:
             self._room.clear()
             await self._room.wait()
 

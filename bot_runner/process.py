@@ -87,14 +87,19 @@ class Usage:
         self.processes = 1
         self.known: set[int] = set()
 
-    def sample(self) -> None:
-        """Look at the tree now."""
+    def sample(self, *, memory_too: bool = True) -> None:
+        """Look at the tree now.
+
+        Parameters:
+            memory_too: also at its memory, for which the kernel walks all its pages.
+        """
         pids = tree(os.getpid())
         now = time.monotonic()
         self._samples.append((now, sum(map(cpu_s, pids))))
         while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW_S:
             self._samples.popleft()
-        self.memory_bytes = sum(map(memory, pids))
+        if memory_too:
+            self.memory_bytes = sum(map(memory, pids))
         self.processes = len(pids)
         if len(pids) > 1:
             self._bury(pids[1:], now)

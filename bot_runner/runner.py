@@ -33,6 +33,7 @@ from toolkit.secrets import bot_id
 # Beyond the bot's own time to stop: for a predecessor to be really gone.
 MARGIN_S = 3.0
 SAMPLE_S = 5.0
+_EARLY_S = (0.5, 1.0, 2.0)
 _ANSWER_S = 5.0
 _log = logging.getLogger("bot_runner")
 
@@ -117,9 +118,9 @@ class Runner:
         """Look at memory and processor time now and then, in the side loop, and read what the bot prints."""
         for stray in self._strays:
             stray.attach(self._side.loop)
-        for pause in itertools.chain((0.0, 0.5, 1.0, 2.0), itertools.repeat(SAMPLE_S)):
-            await asyncio.sleep(pause)
-            self._usage.sample()
+        for number in itertools.count():
+            self._usage.sample(memory_too=number <= len(_EARLY_S) or number % 2 == 0)
+            await asyncio.sleep(_EARLY_S[number] if number < len(_EARLY_S) else SAMPLE_S)
 
     async def _close(self) -> None:
         for stray in self._strays:

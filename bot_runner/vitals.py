@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from toolkit.lifecycle import State
 
-TICK_S = 1.0
+# More often would cost an idle bot more processor time than its polls do.
+TICK_S = 2.0
 
 
 class Vitals:
@@ -55,7 +56,9 @@ class Vitals:
         self._enter(State.INITIALIZING, reason)
 
     def is_ready(self) -> None:
-        """It works: the first time, or again after a pause."""
+        """It works: the first time, or again after a pause. What ends does not begin anew by that."""
+        if self._phase not in {State.INITIALIZING, State.PAUSED}:
+            return
         self.ready = True
         self._enter(State.RUNNING, "")
 

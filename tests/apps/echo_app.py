@@ -105,6 +105,15 @@ def built(context: Context):
     return build(context).token(context.token).base_url(f"{context.endpoint}/bot").build()
 
 
+def picky(context: Context) -> ApplicationBuilder:
+    context.allowed_updates = ["callback_query"]
+    return build(context)
+
+
+def foreign(_: Context):
+    return ApplicationBuilder().token("999999999:" + "x" * 35).build()
+
+
 def nothing(_: Context):
     return "no application"
 

@@ -1,7 +1,9 @@
 """Coroutine functions as bots."""
 
 import asyncio
+import atexit
 import sys
+import threading
 
 
 async def waits(context):
@@ -42,6 +44,12 @@ async def blocked(context):
 
     while True:
         time.sleep(1)  # noqa: ASYNC251
+
+
+async def leaves_a_thread(_):
+    threading.Thread(target=threading.Event().wait).start()
+    atexit.register(threading.Event().wait)
+    await asyncio.Event().wait()
 
 
 async def returns(_):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit.ipc import protocol
@@ -16,6 +16,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300)), st.integers(min_value=1, max_value=400))
 def test_payloads_come_out_as_they_went_in_however_they_are_cut(payloads, size):
     stream = b"".join(len(payload).to_bytes(4, "big") + payload for payload in payloads)
@@ -25,6 +26,7 @@ def test_payloads_come_out_as_they_went_in_however_they_are_cut(payloads, size):
     assert decoder.pending == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_garbage_is_waited_for_or_refused_and_never_kept_beyond_a_frame(chunks):
     decoder = FrameDecoder()
@@ -43,6 +45,7 @@ def test_garbage_is_waited_for_or_refused_and_never_kept_beyond_a_frame(chunks):
         assert refused.value.code in {protocol.PARSE_ERROR, protocol.INVALID_REQUEST}
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_any_json_is_a_request_or_a_clean_error(value):
     outcome: Request | int
@@ -54,6 +57,7 @@ def test_any_json_is_a_request_or_a_clean_error(value):
     assert clean or isinstance(outcome, Request)
 
 
+@settings(deadline=None)
 @given(st.integers() | st.text(), st.text(), st.dictionaries(st.text(), JSON))
 def test_a_call_comes_out_as_it_went_in(request_id, method, params):
     (payload,) = FrameDecoder().feed(protocol.call(Request(request_id, method, params)))

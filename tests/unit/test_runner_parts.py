@@ -41,6 +41,7 @@ def test_state_follows_readiness_and_troubles():
     vitals.well("app")
     vitals.well("app")
     vitals.stops("asked")
+    vitals.is_ready()
     assert (vitals.state, vitals.ready, vitals.reasons) == (State.STOPPING, False, ["asked"])
     assert changes == [
         State.INITIALIZING,

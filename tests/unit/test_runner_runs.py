@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot_runner import runs
@@ -66,11 +66,13 @@ def test_the_first_crash_comes_back_at_once_and_then_the_pauses_grow():
     assert pauses == [0, 0, 1, 2, 4, 8, 10, 10]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(0, 0.999))
 def test_a_pause_is_never_longer_than_allowed(failures, fraction):
     assert 0 <= runs.pause_s(failures, Restart(pause_s=1, pause_max_s=30), fraction) <= 30
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e6), st.floats(0, 0.999))
 def test_jitter_stays_within_its_share(seconds, fraction):
     assert seconds * 0.8 <= jittered(seconds, fraction) <= seconds * 1.2 + 1e-9

@@ -47,6 +47,12 @@ def test_an_async_bot_that_will_not_end_is_ended(bot):
     assert "the app did not end within 1 s" in bot.messages()
 
 
+def test_a_thread_that_never_ends_does_not_hold_the_exit(bot):
+    bot.app("async", "tasks_app:leaves_a_thread").up()
+    assert bot.stop() == 0
+    assert bot.record().last_exit.kind == "stopped"
+
+
 def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
     bot.app("async", "tasks_app:blocked", ready="app").change(stop_s=1.0).start()
     eventually(lambda: (bot.status().get("loop_lag_s") or 0) > 1, "the lag of a blocked loop")
@@ -66,6 +72,7 @@ def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
         ("async", "broken_app:main", "APP_IMPORT", "LookupError: this module cannot be imported"),
         ("async", "no_such_app:main", "APP_IMPORT", "ModuleNotFoundError"),
         ("telegram", "echo_app:nothing", "APP_IMPORT", "returned str"),
+        ("telegram", "echo_app:foreign", "BAD_CONFIG", "another bot's token"),
         ("telegram", "echo_app:raises", "APP_CRASHED", "ValueError: no such thing"),
     ],
 )
