@@ -140,7 +140,7 @@ def test_completion(shell, tmp_path):
     environment = {"_TOOLKIT_COMPLETE": f"complete_{shell}", "PATH": "/bin:/usr/bin", "HOME": "/tmp"}
     shown = toolkit(env=environment | words).stdout
     assert "alice" in shown
-    assert "type:counter" in shown
+    assert "counter" in shown
 
 
 def test_reading_commands_load_neither_yaml_nor_jsonschema(tmp_path):
