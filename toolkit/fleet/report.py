@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 
 from toolkit.errors import Problem
-from toolkit.fleet.sources import Document
+from toolkit.fleet.sources import Document, printable
 from toolkit.fleet.yaml_tree import Path
 
 # Wider than what is surely a token: in a message it costs nothing to hide too much.
@@ -19,8 +19,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def hidden(text: str) -> str:
-    """The text without what may be a token."""
-    return _SECRET.sub(r"\1:***", text)
+    """The text without what may be a token, fit for a terminal."""
+    return printable(_SECRET.sub(r"\1:***", text))
 
 
 def dotted(path: Path) -> str:

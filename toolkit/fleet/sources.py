@@ -41,6 +41,13 @@ class Document:
         return os.path.normpath(os.path.join(self.folder, value))
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal might obey, or cannot show, written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def fleet_document(path: Path) -> Document:
     """The fleet file.
 
@@ -55,7 +62,7 @@ def fleet_document(path: Path) -> Document:
         raise UsageError(
             f"no fleet file {path}", "name one with -f or TOOLKIT_FLEET, or make one with `toolkit init`"
         )
-    return _read(path.absolute(), str(path))
+    return _read(path.absolute(), printable(str(path)))
 
 
 def bots_documents(path: Path) -> Iterator[Document]:
@@ -74,7 +81,7 @@ def bots_documents(path: Path) -> Iterator[Document]:
         yield _faulty(folder, "bots.d", f"cannot be read: {error.strerror}")
         return
     for name in names:
-        shown = f"bots.d/{name}"
+        shown = printable(f"bots.d/{name}")
         if name.endswith(".yaml"):
             yield _read(folder / name, shown)
         elif name.endswith(".yml"):

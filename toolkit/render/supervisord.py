@@ -13,7 +13,7 @@ from toolkit.fleet.model import Fleet, Type
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
-from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit, variable
+from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit_path, unfit_variable, variable
 from toolkit.templates import template_folder
 
 if TYPE_CHECKING:
@@ -106,15 +106,15 @@ def _problem(fleet: Fleet, path: tuple[str, ...], reason: str) -> Problem:
 def _unfit_in_type(type_: Type) -> Iterator[tuple[tuple[str, ...], str]]:
     path = ("types", type_.name)
     for name, value in type_.environment.items():
-        yield (*path, "environment", name), unfit(value, name)
-    yield (*path, "directory"), unfit(type_.directory)
-    yield (*path, "python"), unfit(type_.python)
+        yield (*path, "environment", name), unfit_variable(name, value)
+    yield (*path, "directory"), unfit_path(type_.directory)
+    yield (*path, "python"), unfit_path(type_.python)
 
 
 def _unfit_home(home: str) -> str:
     if _GLOB.search(home):
         return "its units are found by a pattern, in which *, ?, [ and ] of the folder's name would count"
-    return unfit(home)
+    return unfit_path(home)
 
 
 def _program(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bool, digest: str) -> str:

@@ -17,23 +17,30 @@ from toolkit.errors import ToolkitError
 _NOTHING = "%(here).0s"
 _COMMENT = re.compile(r"(?<=\s)(?=[;#])")
 _NOT_EXPRESSIBLE = {"\r": "a carriage return", "\0": "a NUL"}
+# What XML 1.0 (2.2) has no place for, and so none of supervisord's answers, which repeat paths.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class UnfitError(ToolkitError):
     """A value that supervisord cannot be told; the message says why and does not repeat it."""
 
 
-def unfit(value: str, name: str = "") -> str:
-    """Why supervisord cannot be told a value, or "".
-
-    Parameters:
-        name: the environment variable whose value it is, if it is one.
-    """
+def unfit_variable(name: str, value: str) -> str:
+    """Why supervisord cannot be told a variable of the environment, or ""."""
     try:
-        ini(variable(name, value) if name else value)
+        ini(variable(name, value))
     except UnfitError as error:
         return error.message
     return ""
+
+
+def unfit_path(path: str) -> str:
+    """Why supervisord cannot be told a path, or ""."""
+    try:
+        ini(path)
+    except UnfitError as error:
+        return error.message
+    return "it has a control character" if _NOT_XML.search(path) else ""
 
 
 def ini(text: str) -> str:
