@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.backends import Backend, Phase, UnitStatus
+from toolkit.backends import Backend, NotRunningError, Phase, UnitStatus
 from toolkit.ipc.client import Asked, Failure
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.paths import FleetPaths
@@ -84,8 +84,11 @@ def observe(
     """
     # The bots answer while the supervisor is asked.
     asked = Asked({bot: paths.control_socket(bot) for bot in bots}, "status", timeout_s=answer_s)
+    units: dict[str, UnitStatus] | None
     try:
-        units = backend.units() if backend.alive() else None
+        units = backend.units()
+    except NotRunningError:
+        units = None
     finally:
         answers = asked.answers()
     views = []

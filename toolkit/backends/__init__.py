@@ -6,6 +6,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import Protocol
 
+from toolkit.errors import BackendError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
@@ -43,6 +44,10 @@ class UnitStatus:
     detail: str = ""
 
 
+class NotRunningError(BackendError):
+    """The supervisor does not run."""
+
+
 class Backend(Protocol):
     """What the toolkit asks of a supervisor. Every call has a deadline."""
 
@@ -61,7 +66,11 @@ class Backend(Protocol):
         ...
 
     def units(self) -> dict[str, UnitStatus]:
-        """Every unit of this fleet by its bot's name, in one round trip."""
+        """Every unit of this fleet by its bot's name, in one round trip.
+
+        Raises:
+            NotRunningError: the supervisor does not run.
+        """
         ...
 
     def check(self, files: Sequence[RenderedFile]) -> None:

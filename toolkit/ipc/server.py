@@ -6,10 +6,10 @@ import inspect
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from toolkit.errors import RefusedError
 from toolkit.ipc import protocol
@@ -18,7 +18,6 @@ from toolkit.ipc.protocol import FrameDecoder, Request, RpcError
 Method = Callable[[dict[str, Any]], object]
 _log = logging.getLogger(__name__)
 _BACKLOG = 128
-_CHUNK = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,8 @@ class ControlServer:
     def __init__(
         self, path: Path, methods: Mapping[str, Method], mode: int = 0o600, bounds: Bounds | None = None
     ) -> None:
-        self._path, self._methods, self._mode = path, methods, mode
-        self._bounds = bounds or Bounds()
-        self._connections = 0
+        self._path, self._mode = path, mode
+        self._answerer = _Answerer(methods, bounds or Bounds())
         self._server: asyncio.Server | None = None
         self._inode = 0
 
@@ -98,7 +96,10 @@ class ControlServer:
         """
         listener = listening_socket(self._path, self._mode)
         self._inode = self._path.stat().st_ino
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=_BACKLOG)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(
+            lambda: _Conversation(self._answerer), sock=listener, backlog=_BACKLOG
+        )
 
     async def close(self) -> None:
         """Take no more connections and remove the socket, if it is still ours."""
@@ -108,84 +109,158 @@ class ControlServer:
                 if self._path.stat().st_ino == self._inode:
                     self._path.unlink()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+class _Conversation(asyncio.Protocol):
+    """One connection.
+
+    It is a protocol without streams: `bot list` may ask a thousand bots at once, and each answer costs less
+    so. Only one deadline runs at a time: for a call to begin, for the rest of a frame, or for an answer to be
+    taken or given.
+    """
+
+    def __init__(self, answerer: "_Answerer") -> None:
+        self._answerer = answerer
+        self._bounds = answerer.bounds
+        self._decoder = FrameDecoder()
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[bytes] = []
+        self._answering: asyncio.Task[None] | None = None
+        self._congested = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
         # Every byte must be taken for an answer to count as read.
-        writer.transport.set_write_buffer_limits(high=0)
-        self._connections += 1
+        self._transport.set_write_buffer_limits(high=0)
+        self._answerer.connections += 1
+        if self._answerer.connections > self._bounds.connections:
+            self._end(_refusal(protocol.BUSY, "too many connections; try again later"))
+        else:
+            self._limit(self._bounds.idle_s, self._transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._answerer.connections -= 1
+        self._limit(None)
+        if self._answering:
+            self._answering.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        begun = self._decoder.pending
         try:
-            if self._connections > self._bounds.connections:
-                await self._send(writer, _refusal(protocol.BUSY, "too many connections; try again later"))
-            else:
-                await self._converse(reader, writer)
-        except (OSError, TimeoutError):
-            _log.debug("a control connection was dropped: its peer is gone or does not read")
-        finally:
-            self._connections -= 1
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+            payloads = self._decoder.feed(data)
+        except RpcError as error:
+            self._end(protocol.failure(None, error))
+            return
+        self._waiting += payloads
+        if not self._decoder.pending:
+            self._limit(self._bounds.idle_s, self._transport.close)
+        elif payloads or not begun:
+            self._limit(self._bounds.frame_s, self._not_whole)
+        self._go_on()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = FrameDecoder()
-        loop = asyncio.get_running_loop()
-        deadline: float | None = None
-        while True:
-            until = deadline if deadline is not None else loop.time() + self._bounds.idle_s
-            try:
-                async with asyncio.timeout_at(until):
-                    data = await reader.read(_CHUNK)
-                payloads = decoder.feed(data)
-            except TimeoutError:
-                if deadline is not None:
-                    text = f"a frame was not whole within {self._bounds.frame_s:g} s"
-                    await self._send(writer, _refusal(protocol.TIMEOUT, text))
-                return
-            except RpcError as error:
-                await self._send(writer, protocol.failure(None, error))
-                return
-            if not data:
-                return
-            for payload in payloads:
-                await self._send(writer, await self._answer(payload))
-            if not decoder.pending:
-                deadline = None
-            elif payloads or deadline is None:
-                deadline = loop.time() + self._bounds.frame_s
+    def pause_writing(self) -> None:
+        """The peer does not read: nothing more is answered until it does, and that for so long only."""
+        self._congested = True
+        self._transport.pause_reading()
+        self._limit(self._bounds.answer_s, self._drop)
 
-    async def _send(self, writer: asyncio.StreamWriter, data: bytes | None) -> None:
-        if data is not None:
-            async with asyncio.timeout(self._bounds.answer_s):
-                writer.write(data)
-                await writer.drain()
+    def resume_writing(self) -> None:
+        self._congested = False
+        self._transport.resume_reading()
+        self._limit(self._bounds.idle_s, self._transport.close)
+        self._go_on()
 
-    async def _answer(self, payload: bytes) -> bytes | None:
-        """The frame that answers a call; None for a notification."""
+    def _go_on(self) -> None:
+        """Answer what waits, in its order, as far as the peer takes it."""
+        while self._waiting and not self._congested and not self._answering:
+            answer = self._answerer.answer(self._waiting.pop(0))
+            if isinstance(answer, Coroutine):
+                # What comes meanwhile waits at the peer, not here.
+                self._transport.pause_reading()
+                self._answering = self._loop.create_task(self._later(answer))
+            elif answer is not None:
+                self._transport.write(answer)
+
+    async def _later(self, answer: "Coroutine[Any, Any, bytes | None]") -> None:
+        data = await answer
+        self._answering = None
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            if data is not None:
+                self._transport.write(data)
+            self._go_on()
+
+    def _not_whole(self) -> None:
+        self._end(_refusal(protocol.TIMEOUT, f"a frame was not whole within {self._bounds.frame_s:g} s"))
+
+    def _end(self, last: bytes) -> None:
+        """Give a last answer, and close when it was taken."""
+        self._waiting.clear()
+        self._transport.write(last)
+        self._transport.close()
+        self._limit(self._bounds.answer_s, self._drop)
+
+    def _drop(self) -> None:
+        _log.debug("a control connection was dropped: its peer does not read")
+        self._transport.abort()
+
+    def _limit(self, seconds: float | None, then: Callable[[], object] | None = None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, then) if seconds is not None and then else None
+
+
+class _Answerer:
+    """Calls the methods."""
+
+    def __init__(self, methods: Mapping[str, Method], bounds: Bounds) -> None:
+        self._methods, self.bounds = methods, bounds
+        self.connections = 0
+
+    def answer(self, payload: bytes) -> "bytes | Coroutine[Any, Any, bytes | None] | None":
+        """The frame that answers a call, None for a notification; to be awaited where the method is async."""
         try:
             request = protocol.parse_request(payload)
         except RpcError as error:
             return protocol.failure(None, error)
         try:
-            answer = protocol.result(request.id, await self._call(request))
-        except RpcError as error:
-            answer = protocol.failure(request.id, error)
-        except Exception:  # noqa: BLE001
-            # Whatever a method raises is a fault of ours; the peer learns only that, as an exception's
-            # text may hold a secret, and the log learns all.
-            _log.exception("control method %s failed", request.method)
-            answer = _refusal(protocol.INTERNAL_ERROR, "internal error", request.id)
-        return None if request.id is None else answer
+            value = self._method(request.method)(request.params)
+            if inspect.isawaitable(value):
+                return self._awaited(request, value)
+            return _result(request, value)
+        except Exception as error:  # noqa: BLE001  what a method raises is told the peer, if it may know
+            return _failure(request, error)
 
-    async def _call(self, request: Request) -> object:
-        method = self._methods.get(request.method)
+    def _method(self, name: str) -> Method:
+        method = self._methods.get(name)
         if method is None:
-            raise RpcError(protocol.METHOD_NOT_FOUND, f"no method {request.method[:100]!r}")
-        value = method(request.params)
-        if inspect.isawaitable(value):
-            try:
-                async with asyncio.timeout(self._bounds.answer_s):
-                    value = await value
-            except TimeoutError:
-                raise RpcError(protocol.TIMEOUT, f"{request.method} took too long") from None
-        return value
+            raise RpcError(protocol.METHOD_NOT_FOUND, f"no method {name[:100]!r}")
+        return method
+
+    async def _awaited(self, request: Request, value: Awaitable[object]) -> bytes | None:
+        try:
+            async with asyncio.timeout(self.bounds.answer_s):
+                return _result(request, await value)
+        except TimeoutError:
+            return _failure(request, RpcError(protocol.TIMEOUT, f"{request.method} took too long"))
+        except Exception as error:  # noqa: BLE001  as above
+            return _failure(request, error)
 
 
-def _refusal(code: int, text: str, request_id: int | str | None = None) -> bytes:
-    return protocol.failure(request_id, RpcError(code, text))
+def _result(request: Request, value: object) -> bytes | None:
+    return None if request.id is None else protocol.result(request.id, value)
+
+
+def _failure(request: Request, error: Exception) -> bytes | None:
+    if not isinstance(error, RpcError):
+        # Whatever else a method raises is a fault of ours; the peer learns only that, as an exception's
+        # text may hold a secret, and the log learns all.
+        _log.error("control method %s failed", request.method, exc_info=error)
+        error = RpcError(protocol.INTERNAL_ERROR, "internal error")
+    return None if request.id is None else protocol.failure(request.id, error)
+
+
+def _refusal(code: int, text: str) -> bytes:
+    return protocol.failure(None, RpcError(code, text))

@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from toolkit.backends import Phase, UnitStatus
+from toolkit.backends import NotRunningError, Phase, UnitStatus
 from toolkit.backends.supervisord import daemon, rpc
-from toolkit.backends.supervisord.rpc import FaultError, HungError, NotRunningError, Rpc
+from toolkit.backends.supervisord.rpc import FaultError, HungError, Rpc
 from toolkit.backends.supervisord.start import nudge, start
 from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError, RefusedError

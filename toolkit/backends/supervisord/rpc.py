@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from toolkit.backends import NotRunningError
 from toolkit.backends.supervisord import codec
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import FleetPaths
@@ -33,10 +34,6 @@ MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 50
 
 Call = tuple[Any, ...]
-
-
-class NotRunningError(BackendError):
-    """Nothing listens on the supervisor's socket."""
 
 
 class HungError(BackendError):
