@@ -1,6 +1,5 @@
 """The run record as the runner keeps it: what a start and an end make of it, and how starts are paced."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import msgspec
 from bot_runner.failure import BotFailedError
 from bot_runner.pacing import growing, jittered
 from toolkit.botfile import Restart
+from toolkit.files import write_atomically
 from toolkit.lifecycle import FailureClass
 from toolkit.run_record import LastExit, RunRecord
 
@@ -106,16 +106,4 @@ def save(path: Path, record: RunRecord) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.new")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, msgspec.json.encode(record))
-        os.fsync(file)
-    finally:
-        os.close(file)
-    os.rename(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_atomically(path, msgspec.json.encode(record))
