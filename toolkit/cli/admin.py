@@ -37,7 +37,10 @@ def _report(views: "list[BotView]", wanted: str, as_json: bool) -> None:
 def start_bot(
     context: typer.Context, bots: Selectors = None, wait: Wait = 30.0, as_json: JsonFlag = False
 ) -> None:
-    """Start bots; from now on they come back by themselves."""
+    """Start bots.
+
+    From now on they come back by themselves.
+    """
     from toolkit.operate import start
 
     paths, names, _, _ = selected(context, _chosen(bots))
@@ -51,7 +54,10 @@ def start_bot(
 
 @app.command("stop-bot")
 def stop_bot(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
-    """Drain and stop bots; they stay stopped, also over deploys and reboots, until `start-bot`."""
+    """Drain and stop bots.
+
+    They stay stopped, also over deploys and reboots, until `start-bot`.
+    """
     from toolkit.operate import stop
 
     paths, names, _, _ = selected(context, _chosen(bots))
@@ -62,7 +68,10 @@ def stop_bot(context: typer.Context, bots: Selectors = None, as_json: JsonFlag =
 def restart_bot(
     context: typer.Context, bots: Selectors = None, wait: Wait = 30.0, as_json: JsonFlag = False
 ) -> None:
-    """Drain and start bots again, one after another; stops at the first that does not get ready."""
+    """Drain and start bots again, one by one.
+
+    It stops at the first that does not get ready.
+    """
     from toolkit.operate import restart
 
     paths, names, _, _ = selected(context, _chosen(bots))
@@ -78,7 +87,10 @@ def restart_bot(
 
 @app.command("shutdown-system")
 def shutdown_system(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Stop all bots in parallel; the supervisor stays, and `up` brings the bots back."""
+    """Stop all bots, not the supervisor.
+
+    They drain in parallel; `up` brings them back.
+    """
     from toolkit.operate import shutdown
 
     paths = invocation(context).paths()

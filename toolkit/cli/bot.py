@@ -30,7 +30,7 @@ def _say_stale(changed: list[Path]) -> None:
 
 @app.command("list")
 def list_bots(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
-    """Show bots, a line each: state, readiness, memory, cpu."""
+    """Show bots, a line each."""
     views, changed = _views(context, bots)
     if as_json:
         emit_json({"bots": [view.as_json() for view in views], "undeployed": [str(path) for path in changed]})
@@ -60,7 +60,10 @@ def list_bots(context: typer.Context, bots: Selectors = None, as_json: JsonFlag 
 
 @app.command()
 def status(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
-    """Show all that is known of bots; exit 3 where one that should run is not well."""
+    """Show all that is known of bots.
+
+    The exit code is 3 where one that should run is not well.
+    """
     views, changed = _views(context, bots)
     if as_json:
         emit_json({"bots": [view.as_json() for view in views], "undeployed": [str(path) for path in changed]})
@@ -112,7 +115,10 @@ def _exit_words(last_exit: dict[str, Any] | None) -> str:
 
 @app.command()
 def health(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
-    """Show whether bots do their work; exit 3 where one does not."""
+    """Show whether bots do their work.
+
+    The exit code is 3 where one does not.
+    """
     views, _ = _views(context, bots)
     sick = [view for view in views if view.state not in ("RUNNING", "STOPPED", "PAUSED")]
     if as_json:
@@ -138,7 +144,7 @@ def logs(
     grep: Annotated[str, typer.Option(help="A regular expression that a line must hold.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Show bots' logs, merged in the order of time."""
+    """Show bots' logs, merged by time."""
     import json
     import re
     from datetime import UTC, datetime

@@ -36,7 +36,10 @@ def init(
         bool, typer.Option("--keep-in-folder", help="Keep sockets, logs and state in the folder itself.")
     ] = False,
 ) -> None:
-    """Write an annotated fleet that runs: fleet.yaml, two example bots, and their tokens."""
+    """Write an annotated fleet that runs.
+
+    It has a fleet.yaml, two example bots, and tokens that the sandbox takes.
+    """
     from toolkit.scaffold import write_fleet
 
     written = write_fleet(folder, name, None if token_file else endpoint, token_file, keep_in_folder)
@@ -54,7 +57,7 @@ def validate(
     import_apps: Annotated[bool, typer.Option("--import", help="Import each type's app as well.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check the fleet's files; all faults at once."""
+    """Check the fleet's files, all faults at once."""
     if schema:
         import json
 
@@ -88,7 +91,10 @@ def render(
     stdout: Annotated[bool, typer.Option("--stdout", help="Print the files.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write or print the units and bot files that the fleet's files give; nothing is put in force."""
+    """Write or print units and bot files.
+
+    They are what the fleet's files give; nothing is put in force.
+    """
     from toolkit.deploy.prepare import prepare
     from toolkit.files import make_private, write_atomically
 
@@ -116,7 +122,10 @@ def render(
 
 
 def plan(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Show what a deploy would do, bot by bot, with the reason; exit 3 where there is something to do."""
+    """Show what a deploy would do, and why.
+
+    The exit code is 3 where there is something to do.
+    """
     from toolkit.deploy.execute import foresee
     from toolkit.deploy.plan import Action, summary
 
@@ -134,19 +143,28 @@ def plan(context: typer.Context, as_json: JsonFlag = False) -> None:
 def deploy(
     context: typer.Context, wait: Wait = 30.0, take_over: TakeOver = False, as_json: JsonFlag = False
 ) -> None:
-    """Put the fleet's files in force: only what changed is touched, one bot at a time."""
+    """Put the fleet's files in force.
+
+    Only what changed is touched, one bot at a time; it stops at the first bot that does not get ready.
+    """
     _deploy(invocation(context), wait, take_over, as_json, launch=False)
 
 
 def up(
     context: typer.Context, wait: Wait = 30.0, take_over: TakeOver = False, as_json: JsonFlag = False
 ) -> None:
-    """Start the fleet's private supervisor if it does not run, and deploy."""
+    """Start the fleet's supervisor, and deploy.
+
+    A supervisor that runs already is left as it is.
+    """
     _deploy(invocation(context), wait, take_over, as_json, launch=True)
 
 
 def down(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Stop all bots in parallel, then end the private supervisor; `up` brings all back."""
+    """Stop all bots, and end the supervisor.
+
+    The bots drain in parallel; `up` brings all back.
+    """
     from toolkit.operate import shutdown
 
     paths = invocation(context).paths()

@@ -19,7 +19,13 @@ def info(context: typer.Context, as_json: JsonFlag = False) -> None:
     if as_json:
         emit_json(facts)
     else:
-        table([(name.replace("_", " "), str(value)) for name, value in facts.items()], ("WHAT", "VALUE"))
+        table([(name.replace("_", " "), _words(value)) for name, value in facts.items()], ("WHAT", "VALUE"))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (", ".join(value) if isinstance(value, list) else str(value)) or "-"
 
 
 def _machine() -> dict[str, Any]:
