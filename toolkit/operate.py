@@ -6,7 +6,7 @@ from toolkit import revisions
 from toolkit.backends import Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
-from toolkit.errors import BackendError
+from toolkit.errors import BackendError, UsageError
 from toolkit.files import write_atomically
 from toolkit.lock import changing
 from toolkit.observe import BotView, observe
@@ -96,6 +96,9 @@ def _need(backend: Backend) -> None:
 
 def _keep(paths: FleetPaths, bots: Sequence[str], *, enabled: bool) -> None:
     """Keep what the operator wants: in the database for deploys, in the units for the supervisor."""
+    missing = [bot for bot in bots if not paths.unit(bot).exists()]
+    if missing:
+        raise UsageError(f"not deployed yet: {', '.join(missing)}", "run `toolkit deploy`, or `toolkit up`")
     with revisions.opened(paths) as history:
         (history.release if enabled else history.hold)(bots)
     for bot in bots:

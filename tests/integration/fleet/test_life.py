@@ -201,3 +201,12 @@ def test_the_token_is_nowhere_but_in_its_file(up):
     for command in (("bot", "status"), ("system", "info"), ("render", "--stdout"), ("plan",)):
         shown = up.run(*command).stdout.encode()
         assert not [secret for secret in secrets if secret in shown], command
+
+
+def test_what_was_never_deployed_is_defined_and_cannot_be_started(operator):
+    assert operator.states() == dict.fromkeys(THREE, "DEFINED")
+    told = operator.run("admin", "stop-bot", "alice", code=2)
+    assert "not deployed yet: alice" in told.stderr
+    assert "toolkit deploy" in told.stderr
+    refused = operator.run("deploy", code=4)
+    assert "toolkit up" in refused.stderr
