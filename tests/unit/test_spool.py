@@ -1,0 +1,315 @@
+"""The crash-safe queue: whatever cut a power loss or a kill makes, what was stored before it is there."""
+
+import json
+import os
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolkit import spool as library
+from toolkit.spool import Spool, SpoolError, described
+from toolkit.spool.records import MAGIC, Contents, Kind, encode, scan
+
+
+@pytest.fixture
+def folder(short_dir):
+    return short_dir / "spool"
+
+
+def raw(number):
+    return b'{"update_id":%d,"message":{"text":"%s"}}' % (number, b"x" * (number % 50))
+
+
+def batch(*numbers):
+    return [(number, raw(number)) for number in numbers]
+
+
+def ids(spool):
+    return [entry.update_id for entry in spool.pending()]
+
+
+def log(folder):
+    return folder / "updates.log"
+
+
+def killed(spool):
+    """What the death of the process leaves: the files as they are."""
+    os.close(spool._file)
+
+
+def test_what_is_not_done_is_there_after_a_crash_in_order(folder):
+    spool = Spool(folder)
+    assert spool.append(batch(5, 6, 7)) == [5, 6, 7]
+    spool.done(6)
+    killed(spool)
+    again = Spool(folder)
+    assert ids(again) == [5, 7]
+    assert again.pending()[1].raw == raw(7)
+    assert again.mark == 7
+    assert len(again) == 2
+
+
+def test_an_update_that_comes_again_is_taken_once(folder):
+    spool = Spool(folder)
+    spool.append(batch(5))
+    assert spool.append(batch(4, 5)) == [4]
+    assert ids(spool) == [5, 4]
+    assert Spool(folder).mark == spool.mark == 5
+
+
+def test_an_attempt_without_a_done_counts_as_a_death_and_one_let_go_does_not(folder):
+    for _ in range(2):
+        spool = Spool(folder)
+        spool.append(batch(1, 2, 3))
+        spool.attempt(1)
+        spool.attempt(2)
+        spool.let_go(2)
+        killed(spool)
+    first, second, third = Spool(folder).pending()
+    assert (first.attempts, first.deaths) == (2, 2)
+    assert (second.attempts, second.deaths) == (2, 0)
+    assert (third.attempts, third.deaths) == (0, 0)
+    assert spool.attempt(99) == 0
+
+
+def test_a_mark_without_updates_is_kept(folder):
+    spool = Spool(folder)
+    spool.skip(41)
+    killed(spool)
+    assert Spool(folder).mark == 41
+    assert ids(Spool(folder)) == []
+
+
+def test_an_old_mark_says_nothing_as_telegram_may_have_begun_anew(folder):
+    spool = Spool(folder)
+    spool.append(batch(7))
+    killed(spool)
+    week_ago = time.time() - 7 * 24 * 3600
+    os.utime(log(folder), (week_ago, week_ago))
+    again = Spool(folder)
+    assert again.mark is None
+    assert ids(again) == [7]
+
+
+def test_a_dead_letter_is_listed_and_can_be_put_back(folder):
+    spool = Spool(folder)
+    spool.append(batch(8, 9))
+    spool.attempt(8)
+    spool.set_aside(spool.pending()[0], "it ended the process", "2026-01-01T00:00:00.000Z")
+    killed(spool)
+    spool = Spool(folder)
+    assert ids(spool) == [9]
+    assert spool.dead.ids() == [8]
+    shape = described(spool.dead.get(8))
+    assert shape == {
+        "update_id": 8,
+        "reason": "it ended the process",
+        "at": "2026-01-01T00:00:00.000Z",
+        "attempts": 1,
+        "update": json.loads(raw(8)),
+    }
+    assert spool.retry(8) == raw(8)
+    assert spool.dead.ids() == []
+    killed(spool)
+    spool = Spool(folder)
+    assert ids(spool) == [9, 8]
+    assert spool.pending()[1].deaths == 0
+    assert spool.mark == 9
+    assert spool.retry(8) is None
+
+
+def test_a_log_that_has_grown_is_written_anew_with_what_is_left(folder, monkeypatch):
+    monkeypatch.setattr(library, "SLACK", 2000)
+    spool = Spool(folder)
+    spool.append(batch(1))
+    spool.attempt(1)
+    for number in range(2, 200):
+        spool.append(batch(number))
+        spool.done(number)
+        spool.commit()
+        assert log(folder).stat().st_size < 2500
+    killed(spool)
+    again = Spool(folder)
+    assert (ids(again), again.pending()[0].deaths, again.mark) == ([1], 1, 199)
+
+
+def test_what_comes_while_the_log_is_written_anew_is_not_lost(folder, monkeypatch):
+    monkeypatch.setattr(library, "SLACK", 3000)
+    spool = Spool(folder)
+    stop = threading.Event()
+
+    def commits():
+        while not stop.is_set():
+            spool.commit()
+
+    thread = threading.Thread(target=commits)
+    thread.start()
+    try:
+        for number in range(1, 3000):
+            spool.append(batch(number))
+            assert spool.attempt(number) == 1
+            if number % 100:
+                spool.done(number)
+    finally:
+        stop.set()
+        thread.join()
+    spool.commit()
+    killed(spool)
+    again = Spool(folder)
+    assert ids(again) == list(range(100, 3000, 100))
+    assert all((entry.attempts, entry.deaths) == (1, 1) for entry in again.pending())
+    assert log(folder).stat().st_size < 20_000
+
+
+@pytest.fixture
+def file_limit():
+    """Limit the size of files, as a full disk would."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+def test_a_full_disk_is_told_harms_nothing_and_is_recovered_from(folder, file_limit):
+    spool = Spool(folder)
+    spool.append(batch(1, 2))
+    file_limit(log(folder).stat().st_size + 30)
+    for _ in range(3):
+        with pytest.raises(SpoolError, match=r"updates\.log: no room left"):
+            spool.append(batch(3, 4))
+    assert ids(spool) == [1, 2]
+    assert spool.mark == 2
+    spool.attempt(1)
+    spool.attempt(2)
+    spool.done(1)  # there is no room for all three: they are written later
+    assert [entry.update_id for entry in Spool(folder).pending()] == [1, 2]
+    file_limit(resource.RLIM_INFINITY)
+    spool.append(batch(3))
+    killed(spool)
+    again = Spool(folder)
+    assert [(entry.update_id, entry.deaths) for entry in again.pending()] == [(2, 1), (3, 0)]
+
+
+def test_a_log_that_cannot_be_written_anew_is_used_on(folder, monkeypatch):
+    monkeypatch.setattr(library, "SLACK", 1000)
+    spool = Spool(folder)
+    (folder / "updates.new").mkdir(parents=True)  # stands in the new log's way
+    for number in range(1, 40):
+        spool.append(batch(number))
+        spool.commit()
+        spool.done(number)
+    spool.append(batch(40))
+    spool.commit()
+    assert log(folder).stat().st_size > 2000
+    (folder / "updates.new").rmdir()
+    spool.commit()
+    assert log(folder).stat().st_size < 500
+    killed(spool)
+    assert ids(Spool(folder)) == [40]
+
+
+def test_a_disk_that_failed_is_not_trusted_until_all_is_written_anew(folder):
+    spool = Spool(folder)
+    spool.append(batch(1))
+    good, spool._file = spool._file, os.open("/dev/null", os.O_RDWR)
+    with pytest.raises(SpoolError):
+        spool.commit()
+    os.close(spool._file)
+    spool._file = good
+    inode = log(folder).stat().st_ino
+    spool.commit()
+    assert log(folder).stat().st_ino != inode
+    killed(spool)
+    assert ids(Spool(folder)) == [1]
+
+
+def test_a_file_that_is_no_log_is_put_out_of_the_way(folder):
+    folder.mkdir()
+    log(folder).write_bytes(b"something else altogether")
+    spool = Spool(folder)
+    spool.append(batch(1))
+    killed(spool)
+    assert (folder / "updates.damaged").read_bytes() == b"something else altogether"
+    assert ids(Spool(folder)) == [1]
+
+
+def test_a_folder_that_cannot_be_made_is_told(short_dir):
+    (short_dir / "spool").write_text("a file")
+    with pytest.raises(SpoolError):
+        Spool(short_dir / "spool")
+
+
+NUMBERS = st.integers(min_value=1, max_value=6)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.lists(NUMBERS, min_size=1, max_size=3, unique=True)),
+        st.tuples(st.sampled_from(["attempt", "let_go", "done", "keep", "skip"]), NUMBERS),
+        st.tuples(st.just("commit"), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+def state_of(contents):
+    return contents.mark, [(e.update_id, e.raw, e.attempts, e.deaths) for e in contents.entries.values()]
+
+
+def do(spool, step, argument):
+    if step == "append":
+        spool.append(batch(*argument))
+    elif step == "commit":
+        spool.commit()
+    elif step == "keep":
+        spool.keep(argument, raw(argument))
+    else:
+        getattr(spool, step)(argument)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS, data=st.data())
+def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
+    """And what is written after the cut is found again, beside what was left."""
+    folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
+    try:
+        spool = Spool(folder)
+        sizes = [(len(MAGIC), state_of(Contents()))]
+        for step, argument in steps:
+            do(spool, step, argument)
+            sizes.append((log(folder).stat().st_size, state_of(spool._contents)))
+        killed(spool)
+        whole = log(folder).read_bytes()
+        cut = data.draw(st.integers(min_value=0, max_value=len(whole)))
+        log(folder).write_bytes(whole[:cut])
+        again = Spool(folder)
+        found = state_of(again._contents)
+        before = [state for size, state in sizes if size <= max(cut, len(MAGIC))]
+        # Within a step of several records some of them may be whole: a part of a batch is a state, too.
+        partial = Contents()
+        states = [state_of(partial)]
+        for _, kind, number, rest in scan(whole, len(MAGIC)):
+            partial.apply(kind, number, rest)
+            states.append(state_of(partial))
+        assert found in states
+        assert states.index(found) >= states.index(before[-1])
+        again.append(batch(100))
+        killed(again)
+        last = Spool(folder)
+        assert ids(last) == [entry[0] for entry in found[1]] + [100]
+        assert last.torn == 0
+        killed(last)
+    finally:
+        shutil.rmtree(folder)
+
+
+@settings(max_examples=100, deadline=None)
+@given(garbage=st.binary(max_size=60))
+def test_garbage_at_the_end_is_cut(garbage):
+    records = encode(Kind.MARK, 5)
+    found = list(scan(records + garbage, 0))
+    assert found[0][1:] == (Kind.MARK, 5, b"")
