@@ -1,42 +1,134 @@
-"""Counts what the application does with its updates."""
+"""Has updates handled: concurrently, but in order for each chat, and with a count of what is under way."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
 from telegram import Update
-from telegram.ext import Application, BaseUpdateProcessor
+from telegram.ext import Application, BaseUpdateProcessor, ConversationHandler, SimpleUpdateProcessor
 
+from bot_runner.turns import Turns
 from bot_runner.vitals import Vitals
 
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
+# More make no bot quicker: httpcore looks through all connections for each call.
+CONCURRENCY = 16
+# python-telegram-bot's own bound on updates under way; the intake's room and the turns are narrower.
+_UNBOUNDED = 1_000_000
+_NON_BLOCKING = ":process_update_non_blocking:"
 
 
-class CountingProcessor(BaseUpdateProcessor):
-    """Does what the app's own processor does, and tells how long each update takes.
+def order_key(update: object) -> Hashable:
+    """Updates of one key are handled one after another.
+
+    The chat's id; without a chat, as for an inline query, the user's, which is that of the private chat with
+    the bot; then a poll's. What has none of them, such as objects that the app itself queues, has one key.
+    """
+    if isinstance(update, Update):
+        if chat := update.effective_chat:
+            return chat.id
+        if user := update.effective_user:
+            return user.id
+        if update.poll:
+            return update.poll.id
+    return None
+
+
+def _id(update: object) -> int:
+    return update.update_id if isinstance(update, Update) else id(update)
+
+
+class Processor(BaseUpdateProcessor):
+    """Stands in for the app's own processor.
 
     Parameters:
-        inner: the app's own processor.
+        inner: the app's own processor, which is told of the start and the end.
         vitals: takes the figures.
-        done: called with each update when its handlers are done.
+        done: called with each update when its handlers are done, those with ``block=False`` among them.
+        wanted: how many updates the fleet file wants handled at once; None leaves it to the app.
+
+    Attributes:
+        turns: None where the app's own processor does the work, with the concurrency that the app asked for.
     """
 
-    __slots__ = ("_done", "_inner", "_vitals")
+    def __init__(
+        self,
+        inner: BaseUpdateProcessor,
+        vitals: Vitals,
+        done: Callable[[object], None],
+        wanted: int | None = None,
+    ) -> None:
+        self.turns: Turns | None = None
+        self._inner, self._vitals, self._done, self._wanted = inner, vitals, done, wanted
+        self._left_to_app = wanted is None and _is_apps_own(inner)
+        self._under_way: dict[int, int] = {}
+        super().__init__(inner.max_concurrent_updates if self._left_to_app else _UNBOUNDED)
 
-    def __init__(self, inner: BaseUpdateProcessor, vitals: Vitals, done: Callable[[object], None]) -> None:
-        super().__init__(inner.max_concurrent_updates)
-        self._inner, self._vitals, self._done = inner, vitals, done
+    @property
+    def max_concurrent_updates(self) -> int:
+        """How many updates are handled at once."""
+        return self.turns.limit if self.turns else self._max_concurrent_updates
+
+    @property
+    def current_concurrent_updates(self) -> int:
+        """How many updates are being handled now."""
+        return len(self._under_way)
+
+    def decide(self, application: AnyApplication) -> None:
+        """Say how many updates are handled at once, now that the application has these handlers.
+
+        What the fleet file wants; else what the app asked for itself; else 1 where it has conversations,
+        which may span chats, or 16.
+        """
+        if self._left_to_app:
+            return
+        limit = self._wanted or (1 if _has_conversation(application) else CONCURRENCY)
+        if self.turns:
+            self.turns.limit = limit
+        else:
+            self.turns = Turns(limit)
 
     async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
-        """Have the update handled, and count."""
-        key = update.update_id if isinstance(update, Update) else id(update)
-        self._vitals.in_flight[key] = time.monotonic()
+        """Have the update handled when it is its turn, and count."""
+        turns = self.turns
+        if turns is None:
+            await self._handle(update, self._inner.do_process_update(update, coroutine))
+            return
+        key = order_key(update)
         try:
-            await self._inner.do_process_update(update, coroutine)
+            await turns.take(key)
+        except BaseException:
+            coroutine.close()  # type: ignore[attr-defined]  # Application.process_update is a coroutine
+            raise
+        try:
+            await self._handle(update, coroutine)
         finally:
-            self._vitals.in_flight.pop(key, None)
-            self._vitals.updates_handled += 1
-            self._done(update)
+            turns.give(key)
+
+    async def _handle(self, update: object, work: Awaitable[Any]) -> None:
+        number = _id(update)
+        self._vitals.in_flight[number] = time.monotonic()
+        self._under_way[number] = self._under_way.get(number, 0) + 1
+        try:
+            await work
+        finally:
+            self._ended(update, number)
+
+    def goes_on(self, update: object, task: "Any") -> None:
+        """The update is handled further in a task, for a handler with ``block=False``."""
+        number = _id(update)
+        if number in self._under_way:
+            self._under_way[number] += 1
+            task.add_done_callback(lambda _: self._ended(update, number))
+
+    def _ended(self, update: object, number: int) -> None:
+        left = self._under_way[number] = self._under_way[number] - 1
+        if left:
+            return
+        del self._under_way[number]
+        self._vitals.in_flight.pop(number, None)
+        self._vitals.updates_handled += 1
+        self._done(update)
 
     async def initialize(self) -> None:
         """Prepare the app's own processor."""
@@ -47,18 +139,37 @@ class CountingProcessor(BaseUpdateProcessor):
         await self._inner.shutdown()
 
 
+def _is_apps_own(processor: BaseUpdateProcessor) -> bool:
+    """Whether the app asked for it: python-telegram-bot's default takes one update at a time."""
+    return type(processor) is not SimpleUpdateProcessor or processor.max_concurrent_updates > 1
+
+
+def _has_conversation(application: AnyApplication) -> bool:
+    groups = application.handlers.values()
+    return any(isinstance(handler, ConversationHandler) for group in groups for handler in group)
+
+
 def watch(
     application: AnyApplication,
     vitals: Vitals,
     done: Callable[[object], None],
     stop_running: Callable[[], None],
-) -> None:
-    """Count an application's updates and errors, and hear of its wish to stop.
+    wanted: int | None = None,
+) -> Processor:
+    """Take over how an application handles its updates, count its errors, hear of its wish to stop.
 
     An application's class is exchanged for a subclass of it, as python-telegram-bot offers no hook for an
     error that is not also taken for its handling, and its attributes cannot be set from Python 3.13 on.
+
+    Parameters:
+        application: not started yet.
+        vitals: takes the figures.
+        done: called with each update that was handled.
+        stop_running: called instead of the application's method of that name.
+        wanted: how many updates are handled at once; None leaves it to the app.
     """
     own: Any = type(application)
+    processor = Processor(application.update_processor, vitals, done, wanted)
 
     class Watched(own):  # type: ignore[misc]  # the app may bring a class of its own
         __slots__ = ()
@@ -67,11 +178,21 @@ def watch(
             vitals.errors += 1
             return await super().process_error(*args, **kwargs)
 
+        def add_handler(self, *args: Any, **kwargs: Any) -> None:
+            super().add_handler(*args, **kwargs)
+            processor.decide(self)
+
+        def create_task(self, coroutine: Any, update: Any = None, *, name: str | None = None) -> Any:
+            task = super().create_task(coroutine, update, name=name)
+            if name and _NON_BLOCKING in name:
+                processor.goes_on(update, task)
+            return task
+
         def stop_running(self) -> None:
             stop_running()
 
     Watched.__name__ = Watched.__qualname__ = own.__name__
     application.__class__ = Watched
-    application._update_processor = CountingProcessor(  # noqa: SLF001  a built application offers no other way
-        application.update_processor, vitals, done
-    )
+    processor.decide(application)
+    application._update_processor = processor  # noqa: SLF001  a built application offers no other way
+    return processor

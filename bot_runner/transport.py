@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import urllib.request
 from contextlib import suppress
 from typing import Any
 
@@ -11,8 +12,8 @@ from telegram.ext import ApplicationBuilder
 from telegram.request import HTTPXRequest
 
 from bot_runner.faults import Misrouted
+from bot_runner.lanes import KEPT_S, Lanes, spare_lookups
 
-# More connections only make httpcore slower, which looks through all of them for each call.
 SEND_POOL = 16
 POLL_POOL = 2
 _MARGIN_S = 5.0
@@ -71,16 +72,26 @@ def equip(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any], token: str,
         builder.token(token)
         if not isinstance(builder._base_url, str):  # noqa: SLF001  there is no public way to ask
             builder.base_url(f"{endpoint}/bot").base_file_url(f"{endpoint}/file/bot")
-    httpx_kwargs = {"verify": tls_context(endpoint)}
+    spare_lookups()
+    tls = tls_context(endpoint)
     # RuntimeError: it has settings of its own for its requests.
     with suppress(RuntimeError):
         if not _has(builder, "_request"):
-            builder.request(RunnerRequest(SEND_POOL, httpx_kwargs=httpx_kwargs))
+            builder.request(_request(SEND_POOL, tls))
     with suppress(RuntimeError):
         if not _has(builder, "_get_updates_request"):
-            builder.get_updates_request(RunnerRequest(POLL_POOL, httpx_kwargs=httpx_kwargs))
+            builder.get_updates_request(_request(POLL_POOL, tls))
     with suppress(RuntimeError):
         builder.updater(None)
+
+
+def _request(connections: int, tls: ssl.SSLContext) -> RunnerRequest:
+    """A request of so many connections; through a proxy, where the environment names one, httpx's own way."""
+    if any(name in urllib.request.getproxies_environment() for name in ("http", "https", "all")):
+        return RunnerRequest(connections, httpx_kwargs={"verify": tls})
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_S)
+    lanes = Lanes(connections, lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
+    return RunnerRequest(connections, httpx_kwargs={"transport": lanes})
 
 
 def _has(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any], name: str) -> bool:

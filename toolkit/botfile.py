@@ -102,6 +102,7 @@ class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         config: the merged configuration.
         origins: for each dotted key of ``config`` the scope it comes from.
         endpoint: the Bot API server, without a path.
+        concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
         stop_s: seconds from SIGTERM to the end that the bot has to drain.
         hold_s: seconds after its start before which the runner does not end by itself, because
             supervisord honours exit codes only after ``startsecs``.
@@ -123,6 +124,7 @@ class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     restart: Restart = Restart()
     log: Log = Log()
     files: Files
+    concurrency: int | None = None
     stop_s: float = 10.0
     hold_s: float = 0.0
     die_with_parent: bool = False

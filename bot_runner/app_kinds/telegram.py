@@ -60,7 +60,7 @@ class Session:
             application.bot, application.update_queue, run.vitals, run.redact, run.context.allowed_updates
         )
         self._polling: asyncio.Task[None] | None = None
-        watch(application, run.vitals, self._intake.done, self._ends_itself)
+        watch(application, run.vitals, self._intake.done, self._ends_itself, run.bot.concurrency)
 
     def _ends_itself(self) -> None:
         reason = "the app ended itself by stop_running()"

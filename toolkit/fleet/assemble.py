@@ -50,6 +50,7 @@ def _type(name: str, entry: Mapping[str, Any], document: Document) -> Type:
         limits=Limits(**entry.get("limits", {})),
         restart=_restart(entry.get("restart", {})),
         log=_log(entry.get("log", {})),
+        concurrency=_concurrency(entry.get("concurrency", "auto")),
         stop_s=seconds(entry.get("stop_timeout", 10.0)),
     )
 
@@ -72,6 +73,10 @@ def _restart(entry: Mapping[str, Any]) -> Restart:
     fields: dict[str, Any] = {key: value for key, value in entry.items() if key not in durations}
     fields |= {field: seconds(entry[key]) for key, field in durations.items() if key in entry}
     return Restart(**fields)
+
+
+def _concurrency(value: str | int) -> int | None:
+    return None if isinstance(value, str) else value
 
 
 def _log(entry: Mapping[str, Any]) -> Log:

@@ -35,6 +35,7 @@ class Type:
         directory: the working folder, absolute.
         python: the interpreter that `bot-runner` is installed in, absolute; "" is the toolkit's own.
         environment: variables of the process.
+        concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
         stop_s: seconds from SIGTERM to the end that a bot has to drain.
     """
 
@@ -48,6 +49,7 @@ class Type:
     limits: Limits = Limits()
     restart: Restart = Restart()
     log: Log = Log()
+    concurrency: int | None = None
     stop_s: float = 10.0
 
 

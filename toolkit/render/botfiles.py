@@ -46,6 +46,7 @@ def bot_file(
             run_record=str(paths.run_record(bot)),
             log=str(paths.log(bot)),
         ),
+        concurrency=type_.concurrency,
         stop_s=type_.stop_s,
         hold_s=_SUPERVISORD_HOLD_S if supervisord else 0.0,
         die_with_parent=supervisord,

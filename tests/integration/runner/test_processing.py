@@ -1,0 +1,67 @@
+"""How many updates a bot handles at once, and in which order."""
+
+import re
+
+
+def answers(sandbox, bot, count):
+    found = sandbox.wait_for_answers(bot.id, count, timeout=20)
+    assert len(found) == count
+    return found
+
+
+def most(found):
+    return max(int(re.search(r"of at most (\d+)", answer["text"])[1]) for answer in found)
+
+
+def test_chats_are_handled_at_once_and_each_in_order(bot, sandbox):
+    bot.app("telegram", "ordered_app:build").up()
+    sandbox.flood(bot.id, 60, chats=20)
+    found = answers(sandbox, bot, 60)
+    chats = {answer["chat_id"] for answer in found}
+    assert len(chats) == 20
+    for chat in chats:
+        numbers = [int(answer["text"].split()[1]) for answer in found if answer["chat_id"] == chat]
+        assert numbers == sorted(numbers)
+    assert 4 < most(found) <= 16
+
+
+def test_one_at_a_time_with_conversations_or_where_the_fleet_file_says_so(bot, sandbox):
+    bot.app("telegram", "ordered_app:conversation").up()
+    sandbox.flood(bot.id, 10, chats=5)
+    assert most(answers(sandbox, bot, 10)) == 1
+    assert bot.stop() == 0
+    sandbox.forget(bot.id)
+    bot.app("telegram", "ordered_app:build").change(concurrency=1).up()
+    sandbox.flood(bot.id, 10, chats=5)
+    assert most(answers(sandbox, bot, 10)) == 1
+
+
+def test_what_the_app_asks_for_holds_unless_the_fleet_file_says_otherwise(bot, sandbox):
+    bot.app("telegram", "ordered_app:own").up()
+    sandbox.flood(bot.id, 15, chats=15)
+    assert most(answers(sandbox, bot, 15)) == 3
+    assert bot.stop() == 0
+    sandbox.forget(bot.id)
+    bot.change(concurrency=5).up()
+    sandbox.flood(bot.id, 15, chats=15)
+    assert most(answers(sandbox, bot, 15)) == 5
+
+
+def test_a_handler_that_does_not_block_is_in_flight_but_holds_up_nobody(bot, sandbox, eventually):
+    bot.app("telegram", "ordered_app:build").up()
+    sandbox.say(bot.id, "/stay 1")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    first = sandbox.ask(bot.id, "hello")
+    assert first[0]["text"] == "hello of at most 1"
+    assert bot.ask("status")["updates_handled"] == 1
+    eventually(lambda: bot.ask("status")["updates_handled"] == 2, "the end of the handler")
+    assert bot.ask("status")["oldest_in_flight_s"] is None
+
+
+def test_a_handler_that_does_not_block_is_let_finish(bot, sandbox, eventually):
+    bot.app("telegram", "ordered_app:build").up()
+    sandbox.say(bot.id, "/stay 0.5")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    assert bot.stop() == 0
+    assert [answer["text"] for answer in sandbox.answers(bot.id)] == ["stayed"]
+    assert sandbox.counters(bot.id)["answered_twice"] == 0
