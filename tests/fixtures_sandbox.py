@@ -51,7 +51,9 @@ class SandboxServer:
         """Start it and wait until it answers."""
         url_file = self._folder / "url"
         url_file.unlink(missing_ok=True)
-        self._process = subprocess.Popen([sys.executable, "-c", _SERVE, str(self._port), str(url_file)])
+        command = [sys.executable, "-c", _SERVE, str(self._port), str(url_file)]
+        with open(self._folder / "log", "ab") as log:
+            self._process = subprocess.Popen(command, stderr=log)
         end = time.monotonic() + START_DEADLINE
         while not url_file.exists():
             assert self._process.poll() is None, "the sandbox ended at its start"
@@ -59,6 +61,10 @@ class SandboxServer:
             time.sleep(0.01)
         self.client = SandboxClient(url_file.read_text(encoding="ascii").strip())
         self._port = int(self.client.url.rpartition(":")[2])
+
+    def log(self) -> str:
+        """What the server complained of."""
+        return (self._folder / "log").read_text(encoding="utf-8")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it; its exit code."""
@@ -81,9 +87,10 @@ class SandboxServer:
 def sandbox() -> Iterator[SandboxClient]:
     server = SandboxServer()
     yield server.client
-    code = server.stop()
+    code, log = server.stop(), server.log()
     server.close()
     assert code == 0, f"the sandbox ended with {code}"
+    assert "Traceback" not in log, log
 
 
 @pytest.fixture
@@ -150,10 +157,10 @@ class Pending:
 
     def answer(self) -> dict[str, Any]:
         """Wait for the answer."""
-        response = self._connection.getresponse()
-        answer = json.loads(response.read())
-        self._connection.close()
-        return cast("dict[str, Any]", answer)
+        try:
+            return cast("dict[str, Any]", json.loads(self._connection.getresponse().read()))
+        finally:
+            self._connection.close()
 
     def leave(self) -> None:
         """Close the connection without waiting."""

@@ -162,6 +162,18 @@ CALLS = {
         {"user_id": 5, "sticker": b"s", "sticker_format": "static"},
         lambda f: f.file_size == 1,
     ),
+    "set_my_default_administrator_rights": ({}, lambda r: r is True),
+    "answer_shipping_query": (
+        {"shipping_query_id": "12", "ok": False, "error_message": "e"},
+        lambda r: r is True,
+    ),
+    "answer_web_app_query": (
+        {
+            "web_app_query_id": "q",
+            "result": InlineQueryResultArticle("1", "t", InputTextMessageContent("x")),
+        },
+        lambda sent: sent.inline_message_id,
+    ),
     "log_out": ({}, lambda r: r is True),
     "close": ({}, lambda r: r is True),
 }
@@ -233,6 +245,46 @@ def test_media_and_captions_are_edited(with_bot):
         assert (await sent.edit_caption("two")).caption == "two"
         changed = await sent.edit_media(InputMediaDocument(b"doc", filename="a.txt", caption="three"))
         assert (changed.document.file_name, changed.caption, changed.photo) == ("a.txt", "three", ())
+
+    with_bot(scene)
+
+
+def test_a_live_location_moves_and_stops(with_bot):
+    async def scene(bot):
+        sent = await bot.send_location(CHAT, 1, 2, live_period=60)
+        moved = await sent.edit_live_location(3, 4, live_period=60)
+        assert (moved.location.latitude, moved.location.longitude) == (3, 4)
+        stopped = await moved.stop_live_location()
+        assert stopped.location.live_period is None
+        assert await bot.edit_message_text("x", inline_message_id="inline1") is True
+        assert await bot.stop_message_live_location(inline_message_id="inline1") is True
+
+    with_bot(scene)
+
+
+def test_many_messages_go_at_once(with_bot):
+    async def scene(bot):
+        ids = [(await bot.send_message(CHAT, text)).message_id for text in "ab"]
+        forwarded = await bot.forward_messages(GROUP, CHAT, ids)
+        copied = await bot.copy_messages(GROUP, CHAT, ids)
+        assert len({each.message_id for each in (*forwarded, *copied)}) == 4
+        for wrong in ([], [1] * 101):
+            with pytest.raises(BadRequest, match=r"(?i)message identifiers"):
+                await bot.forward_messages(GROUP, CHAT, wrong)
+
+    with_bot(scene)
+
+
+def test_a_channel_has_a_name_and_no_sender(with_bot):
+    async def scene(bot):
+        sent = await bot.send_message("@some_news", "hi")
+        assert (sent.chat.type, sent.chat.username, sent.from_user) == ("channel", "some_news", None)
+        again = await bot.send_message("@Some_News", "hi")
+        assert again.chat.id == sent.chat.id
+        forwarded = await sent.forward(CHAT)
+        assert forwarded.forward_origin.type == "channel"
+        recaptioned = await bot.copy_message(CHAT, sent.chat.id, sent.message_id, caption="c")
+        assert recaptioned.message_id
 
     with_bot(scene)
 

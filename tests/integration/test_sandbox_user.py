@@ -1,10 +1,13 @@
 """The control API: playing the user, reading answers, updates and counters."""
 
 import asyncio
+import json
 import threading
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import (
     Application,
@@ -19,6 +22,8 @@ from toolkit.errors import ToolkitError
 from toolkit.sandbox.client import SandboxClient
 
 pytest_plugins = ("tests.fixtures_sandbox",)
+
+JSON = {"Content-Type": "application/json"}
 
 
 async def start(update: Update, _) -> None:
@@ -165,6 +170,36 @@ class TestSaying:
     def test_what_cannot_be_said(self, sandbox, api, order):
         with pytest.raises(ToolkitError, match="the sandbox refused it"):
             sandbox._call("POST", "say", {"bot_id": api.id, **order})
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        kind=st.sampled_from(["message", "edited_message", "callback_query", "inline_query", "poll", "x"]),
+        content=st.dictionaries(
+            st.sampled_from(["message_id", "chat", "from", "date", "text", "id", "data", "query"]),
+            st.recursive(
+                st.none() | st.integers() | st.text(max_size=5),
+                lambda inner: (
+                    st.lists(inner, max_size=2)
+                    | st.dictionaries(st.sampled_from(["id", "type", "first_name"]), inner, max_size=3)
+                ),
+                max_leaves=4,
+            ),
+        ),
+    )
+    def test_no_update_breaks_it(self, api, kind, content):
+        order = {"bot_id": api.id, "update": {kind: content}}
+        status, _ = api.request("POST", "/sandbox/say", json.dumps(order).encode(), JSON)
+        assert status in (200, 400)
+        assert api("getUpdates", offset=-1)["ok"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"bot_id": "123", "update": ' + b'{"a":' * 90_000],
+    )
+    def test_no_order_breaks_it(self, api, body):
+        status, answer = api.request("POST", "/sandbox/say", body, JSON)
+        assert status == 400
+        assert json.loads(answer)["error"]
 
     @pytest.mark.parametrize("bot_id", ["", "alice", "1", "-5", "1" * 21, "٣٣٣"])
     def test_whom_nobody_knows(self, sandbox, bot_id):

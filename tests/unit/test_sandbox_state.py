@@ -172,6 +172,17 @@ class TestLedger:
         ledger.drop([thrown])
         assert (ledger.dropped, ledger.unanswered, ledger.records("all", 9)) == (1, 0, [])
 
+    def test_what_is_forgotten_leaves_nothing_behind(self):
+        ledger = Ledger(limit=2)
+        for number in range(1, 11):
+            self.hand_over(ledger, update(number, f"text {number}", chat=number))
+            if number % 2:
+                self.answered(ledger, f"text {number}", chat=number)
+        assert [each["update_id"] for each in ledger.records("all", 99)] == [9, 10]
+        kept = (ledger._updates, ledger._messages, ledger._texts, ledger._chats)
+        assert [len(each) for each in kept] == [2, 2, 2, 2]
+        assert ledger.unanswered == 5
+
     @given(st.lists(st.tuples(st.sampled_from("adns"), st.integers(1, 3), st.sampled_from(["x", "y z", ""]))))
     def test_it_stays_small_and_its_counts_add_up(self, steps):
         ledger, made = Ledger(limit=4), []
@@ -236,6 +247,15 @@ class TestFaults:
         faults.add(Fault("*", "*", "500"))
         assert faults.heal("1") == 0
         assert faults.heal() == 1
+
+    def test_there_is_room_for_so_many_faults(self, monkeypatch):
+        monkeypatch.setattr("toolkit.sandbox.faults.MAX_FAULTS", 2)
+        faults = Faults()
+        faults.add(Fault("1", "*", "500", left=0))
+        for _ in range(2):
+            faults.add(Fault("1", "*", "500"))
+        with pytest.raises(ApiError):
+            faults.add(Fault("1", "*", "500"))
 
     @pytest.mark.parametrize("kind", ["401", "599", "hang", "drop", "lost", "garbage", "delay"])
     def test_kinds(self, kind):

@@ -178,7 +178,7 @@ def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient,
 def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
     """The fleet's bots by id, and the sandbox that they talk to; the usual one where there is no fleet."""
     from toolkit.cli.context import invocation, sandbox_bot, selected
-    from toolkit.errors import SecretError
+    from toolkit.errors import ToolkitError
 
     if not invocation(context).fleet_file.is_file():
         return {}, DEFAULT_URL
@@ -186,7 +186,7 @@ def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
     for name in selected(context, [])[1]:
         try:
             endpoint, bot_id = sandbox_bot(context, name)
-        except SecretError:
+        except ToolkitError:  # not deployed, or without a token that can be read
             continue
         names[bot_id] = name
     return names, endpoint

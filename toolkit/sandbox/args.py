@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from toolkit.sandbox.replies import bad_request
+from toolkit.sandbox.replies import bad_request, encode
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
@@ -48,7 +48,7 @@ class Args:
             return ""
         if isinstance(value, str):
             return value
-        return msgspec.json.encode(value).decode()
+        return encode(value).decode()
 
     def integer(self, name: str, default: int = 0) -> int:
         """A parameter as a whole number; the default where it is missing or none."""
@@ -87,7 +87,7 @@ class Args:
         if isinstance(value, str):
             try:
                 value = _decode(value)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 raise bad_request(f"can't parse {words} JSON object") from None
         if not isinstance(value, kind):
             raise bad_request(f"object expected as {words}")

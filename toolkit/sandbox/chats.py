@@ -135,5 +135,6 @@ class MessageStore:
 
 def buttons(message: Message) -> list[dict[str, Any]]:
     """The inline buttons under a message."""
-    rows = message.get("reply_markup", {}).get("inline_keyboard", [])
+    keyboard = message.get("reply_markup")
+    rows = keyboard.get("inline_keyboard", []) if isinstance(keyboard, dict) else []
     return [button for row in rows for button in row]

@@ -14,6 +14,8 @@ ANY = "*"
 _LONGEST_POLL = 20.0
 _QUIET = 0.1
 _STEP = 0.02
+# Messages a second that a busy machine takes at the least.
+_FLOOD_RATE = 2000
 
 
 class SandboxClient:
@@ -111,7 +113,7 @@ class SandboxClient:
             rate: how many a second, sent behind the caller's back; 0 for all at once.
         """
         order = {"bot_id": bot_id, "count": count, "text": text, "chats": chats, "rate": rate}
-        return cast("Flood", self._call("POST", "flood", order))
+        return cast("Flood", self._call("POST", "flood", order, wait=count / _FLOOD_RATE))
 
     def answers(self, bot_id: str, after: int = 0, timeout: float = 0.0) -> list[Answer]:
         """What a bot showed after the answer ``after``, at most 1,000.
@@ -124,8 +126,9 @@ class SandboxClient:
         deadline = time.monotonic() + timeout
         while True:
             left = max(0.0, deadline - time.monotonic())
-            query = {"bot_id": bot_id, "after": after, "timeout": min(left, _LONGEST_POLL)}
-            found = cast("list[Answer]", self._call("GET", "answers", query=query))
+            wait = min(left, _LONGEST_POLL)
+            query = {"bot_id": bot_id, "after": after, "timeout": wait}
+            found = cast("list[Answer]", self._call("GET", "answers", query=query, wait=wait))
             if found or left <= _LONGEST_POLL:
                 return found
 
@@ -249,10 +252,11 @@ class SandboxClient:
         given = {key: value for key, value in order.items() if value is not None}
         return cast("dict[str, Any]", self._call("POST", "say", {"bot_id": bot_id, **given}))
 
-    def _call(self, verb: str, name: str, order: Any = None, query: dict[str, Any] | None = None) -> Any:
+    def _call(
+        self, verb: str, name: str, order: Any = None, query: dict[str, Any] | None = None, wait: float = 0.0
+    ) -> Any:
         path = f"/sandbox/{name}" + (f"?{urlencode(query)}" if query else "")
-        wait = self._timeout + float((query or {}).get("timeout", 0.0))
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=wait)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout + wait)
         try:
             body = None if order is None else json.dumps(order)
             connection.request(verb, path, body, {"Content-Type": "application/json"})

@@ -6,6 +6,7 @@ since every POST must say that it is JSON.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -21,12 +22,13 @@ from toolkit.sandbox import user
 from toolkit.sandbox.bot import Bot
 from toolkit.sandbox.faults import ANY, Fault, valid_kind
 from toolkit.sandbox.pending import MAX_PENDING, QueueFullError, Update
-from toolkit.sandbox.replies import ApiError, bad_request
+from toolkit.sandbox.replies import ApiError, bad_request, encode
 from toolkit.sandbox.shapes import Flood
 from toolkit.sandbox.state import Sandbox
 
 MAX_WAIT = 60.0
 MAX_LIST = 1000
+MAX_FLOODS = 100
 _CHUNK = 500
 
 
@@ -79,7 +81,7 @@ class Heal(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _answer(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    return Response(encode(value), status, media_type="application/json")
 
 
 Handler = Callable[[Request], Awaitable[Any]]
@@ -171,6 +173,8 @@ class Control:
         if order.count < 1 or order.chats < 1 or order.rate < 0:
             raise bad_request("count and chats are at least 1, rate is not negative")
         if order.rate:
+            if len(self._floods) >= MAX_FLOODS:
+                raise ApiError(429, f"{MAX_FLOODS} floods run already")
             task = asyncio.get_running_loop().create_task(_trickle(bot, order))
             self._floods.add(task)
             task.add_done_callback(self._floods.discard)
@@ -237,11 +241,13 @@ class Control:
 
 
 async def _trickle(bot: Bot, order: FloodOrder) -> None:
+    """Send messages at a rate, until all are sent or the bot is full."""
     start = time.monotonic()
-    for number, _ in enumerate(user.flood(bot, order.count, order.text, order.chats), start=1):
-        ahead = start + number / order.rate - time.monotonic()
-        if ahead > 0:
-            await asyncio.sleep(ahead)
+    with contextlib.suppress(QueueFullError):
+        for number, _ in enumerate(user.flood(bot, order.count, order.text, order.chats), start=1):
+            ahead = start + number / order.rate - time.monotonic()
+            if ahead > 0:
+                await asyncio.sleep(ahead)
 
 
 async def _read(request: Request, kind: type[Any]) -> Any:
@@ -256,7 +262,7 @@ def _guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return _answer(await handler(request))
         except ApiError as error:
             return _answer({"error": error.description}, error.code)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return _answer({"error": str(error)}, 400)
         except QueueFullError:
             return _answer({"error": f"the bot has {MAX_PENDING} pending updates, or would have more"}, 429)

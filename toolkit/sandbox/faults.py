@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
-from toolkit.sandbox.replies import phrase
+from toolkit.sandbox.replies import ApiError, phrase
 from toolkit.sandbox.shapes import FaultRecord
 
 ANY = "*"
@@ -106,11 +106,17 @@ class Faults:
         self._last_id = 0
 
     def add(self, fault: Fault) -> int:
-        """Put a fault in force; its id."""
+        """Put a fault in force; its id.
+
+        Raises:
+            ApiError: 429, there are MAX_FAULTS.
+        """
+        if len(self._faults) >= MAX_FAULTS and len(self.in_force()) >= MAX_FAULTS:
+            raise ApiError(429, f"Too Many Requests: there are {MAX_FAULTS} faults", 1)
         self._last_id += 1
         fault.id = self._last_id
         held = [each for each in self._faults if each.holding or self._strikes(each)]
-        self._faults = [*held, fault][-MAX_FAULTS:]
+        self._faults = [*held, fault]
         return fault.id
 
     def in_force(self) -> list[Fault]:

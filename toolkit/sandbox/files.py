@@ -9,7 +9,7 @@ from toolkit.sandbox.replies import ApiError, bad_request
 
 MAX_FILE = 20_000_000
 """The largest file that getFile serves: https://core.telegram.org/bots/api#getfile."""
-MAX_KEPT = 64_000_000
+MAX_KEPT = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)

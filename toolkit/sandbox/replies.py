@@ -3,13 +3,22 @@
 https://core.telegram.org/bots/api#making-requests
 """
 
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(value: Any) -> bytes:
+    """JSON; also of the numbers beyond 64 bits that a client may have sent, which msgspec refuses."""
+    try:
+        return _encode(value)
+    except OverflowError:
+        return json.dumps(value).encode()
 
 
 class ApiError(Exception):

@@ -53,7 +53,7 @@ class Counters(TypedDict):
     """What one bot did and what is open.
 
     Attributes:
-        polls: getUpdates calls.
+        polls: getUpdates calls, but for those that a fault kept from polling; ``calls`` has all.
         overlapping_polls: those that came while another one waited, which then got 409.
         polling: whether a getUpdates waits right now.
         pending: updates that the bot has not confirmed.

@@ -101,17 +101,17 @@ def inject(bot: Bot, raw: dict[str, Any]) -> Update | None:
 
 def _inject_message(bot: Bot, kind: str, content: dict[str, Any]) -> Update | None:
     chat = _dict(content.get("chat"))
-    text = str(content.get("text", ""))
-    about = About(_number(chat.get("id")), _number(content.get("message_id")), text=text)
+    chat_id, message_id = _number(chat.get("id")), _number(content.get("message_id"))
     if kind in ("message", "edited_message", "channel_post", "edited_channel_post"):
-        sender, known = _who_and_where(bot, about.chat_id or None, content.get("from"))
-        head = {"message_id": bot.messages.new_id(), "date": int(time.time())}
-        content = {**head, **content, "chat": {**known, **chat}}
+        sender, known = _who_and_where(bot, chat_id or None, content.get("from"))
+        chat_id, message_id = known["id"], message_id or bot.messages.new_id()
+        own = {"message_id": message_id, "chat": {**known, **chat, "id": chat_id}}
+        content = {"date": int(time.time()), **content, **own}
+        content.pop("from", None)
         if "channel" not in kind:
             content["from"] = sender
-        about = About(known["id"], _number(content["message_id"]), text=text)
         bot.messages.add(content)
-    return bot.accept(kind, content, about)
+    return bot.accept(kind, content, About(chat_id, message_id, text=str(content.get("text", ""))))
 
 
 def flood(bot: Bot, count: int, text: str, chats: int) -> Iterator[Update | None]:
