@@ -8,6 +8,7 @@ from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
 from toolkit.errors import BackendError, UsageError
 from toolkit.files import write_atomically
+from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
@@ -33,6 +34,9 @@ def start(
         _need(backend)
         _keep(paths, list(bots), enabled=True)
         _put_in_force(backend, list(bots))
+        # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
+        held = [view.name for view in observe(paths, bots, backend) if view.state is State.QUARANTINED]
+        backend.stop(held, STOP_S)
         backend.start(list(bots))
     return settle(paths, bots, backend, wait_s, progress)
 

@@ -247,6 +247,8 @@ def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
     for step in steps:
         _tell(work, step)
         work.write(work.paths.botfile(step.bot))
+    # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
+    work.backend.stop([step.bot for step in steps], work.options.wait_s)
     for step in steps:
         if step.unit_changed:
             work.backend.remove(step.bot)

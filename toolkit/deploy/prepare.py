@@ -1,5 +1,6 @@
 """From a fleet to what a deploy needs: its rendered files, and each bot as it is wanted."""
 
+import resource
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ class Prepared:
 
 
 def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = ()) -> Prepared:
-    """Render a fleet. Pure.
+    """Render a fleet, for this machine.
 
     Parameters:
         held: bots that an operator keeps stopped.
@@ -32,6 +33,8 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = ()) -> Prep
     Raises:
         InvalidFleetError: a value cannot be expressed in a unit.
     """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    file_limit = sys.maxsize if hard == resource.RLIM_INFINITY else hard
     problems = supervisord.problems(fleet, paths)
     if fleet.backend == "systemd":
         place = fleet.position("backend")
@@ -48,4 +51,4 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = ()) -> Prep
         )
         for bot in fleet.bots.values()
     }
-    return Prepared(fleet, paths, render_fleet(fleet, paths, sys.executable, held), wanted)
+    return Prepared(fleet, paths, render_fleet(fleet, paths, sys.executable, held, file_limit), wanted)
