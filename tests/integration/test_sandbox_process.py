@@ -52,13 +52,19 @@ class Detached:
         return int(self.pid_file.read_text())
 
 
+def servers_of(pid_file: Path) -> list[int]:
+    """Every process that was started with this pid file and still runs."""
+    found = psutil.process_iter(["pid", "cmdline", "status"])
+    mine = [each.info for each in found if str(pid_file) in (each.info["cmdline"] or [])]
+    return [each["pid"] for each in mine if each["status"] != psutil.STATUS_ZOMBIE]
+
+
 @pytest.fixture
 def detached(tmp_path) -> Iterator[Detached]:
     made = Detached(tmp_path)
     made.start()
-    pid = made.pid
     yield made
-    if psutil.pid_exists(pid):
+    for pid in servers_of(made.pid_file):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -86,7 +92,7 @@ class TestDetached:
     def test_stop_ends_it_and_its_address_can_be_taken_again(self, detached):
         url, pid = detached.url, detached.pid
         assert "is stopped" in toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert pid not in servers_of(detached.pid_file)
         assert not detached.pid_file.exists()
         assert "no sandbox was running" in toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
         detached.start(int(url.rpartition(":")[2]))
@@ -112,16 +118,16 @@ class TestDetached:
             for _ in range(3)
         ]
         codes = sorted(each.wait(60) for each in started)
-        assert codes[0] == 0
-        assert SandboxClient(made.url).health()["pid"] == made.pid
-        toolkit("sandbox", "stop", "--pid-file", made.pid_file)
-        running = [
-            process.pid
-            for process in psutil.process_iter(["cmdline"])
-            if str(made.pid_file) in (process.info["cmdline"] or [])
-            and process.status() != psutil.STATUS_ZOMBIE
-        ]
-        assert running == []
+        running = servers_of(made.pid_file)
+        try:
+            assert codes[0] == 0
+            assert running == [made.pid]
+            assert SandboxClient(made.url).health()["pid"] == made.pid
+            toolkit("sandbox", "stop", "--pid-file", made.pid_file)
+            assert servers_of(made.pid_file) == []
+        finally:
+            for pid in servers_of(made.pid_file):
+                os.kill(pid, signal.SIGKILL)
 
 
 class TestForeground:

@@ -7,9 +7,9 @@ for a sandbox: fcntl(2), F_GETLK.
 
 import fcntl
 import os
+import select
 import signal
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,6 @@ from toolkit.errors import RefusedError, ToolkitError
 from toolkit.files import remove, write_atomically
 
 STOP_DEADLINE = 10.0
-_STEP = 0.02
 # struct flock: type, whence, start, length, pid.
 _FLOCK = struct.Struct("hhqqi4x")
 
@@ -86,12 +85,18 @@ def stop(pid_file: Path) -> bool:
     if pid is None:
         remove(pid_file)
         return False
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_DEADLINE
-    while holder(pid_file) == pid:
-        if time.monotonic() > deadline:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # Now that the process is pinned, it is asked once more whether it is the one.
+        if holder(pid_file) == pid:
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+        if not select.select([process], [], [], STOP_DEADLINE)[0]:
             raise ToolkitError(f"the sandbox (pid {pid}) does not end", f"kill -9 {pid}")
-        time.sleep(_STEP)
+    finally:
+        os.close(process)
     return True
 
 
