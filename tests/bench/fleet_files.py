@@ -21,9 +21,8 @@ def validate_1000() -> Iterator[str]:
 
 def render_1000() -> Iterator[str]:
     """`render` of 1,000 bots, in memory and as a whole command."""
-    from toolkit.fleet.loader import load
-
     from toolkit.deploy.prepare import prepare
+    from toolkit.fleet.loader import load
     from toolkit.paths import fleet_paths
 
     with folder() as path:
@@ -39,10 +38,9 @@ def render_1000() -> Iterator[str]:
 
 def one_change_of_1000() -> Iterator[str]:
     """How many programs a deploy touches that changes one bot of 1,000."""
-    from toolkit.fleet.loader import load
-
     from toolkit.deploy.plan import Action, InForce, Wanted, plan
     from toolkit.deploy.prepare import prepare
+    from toolkit.fleet.loader import load
     from toolkit.lifecycle import State
     from toolkit.paths import fleet_paths
 
