@@ -145,5 +145,10 @@ class FailureClass(Enum):
         """The class of that name, as a run record holds it, or None."""
         return cls.__members__.get(name)
 
+    @classmethod
+    def of_code(cls, code: int | None) -> "FailureClass | None":
+        """The class of an exit code, or None."""
+        return next((failure for failure in cls if failure.code == code), None)
+
 
 NO_RESTART_CODES = tuple(sorted(c.code for c in FailureClass if not c.restart_helps))

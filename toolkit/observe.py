@@ -128,11 +128,12 @@ def view_of_silence(
     """
     state, reason = _silent_state(unit, silence, now)
     failure = None
-    if state in (State.FAILED, State.QUARANTINED, State.BACKOFF) and record.last_exit:
-        failure = FailureClass.of(record.last_exit.failure)
-        reason = (
-            f"{failure.words}: {record.last_exit.reason}" if failure else record.last_exit.reason or reason
-        )
+    if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
+        last = record.last_exit
+        # A runner that could not even read its bot file has left no record of that end, but its exit code.
+        failure = FailureClass.of_code(unit.exit_code) or (FailureClass.of(last.failure) if last else None)
+        told = last.reason if last and (failure is None or last.failure == failure.name) else ""
+        reason = ": ".join(filter(None, (failure.words if failure else "", told))) or reason
         if failure and not failure.restart_helps:
             state = State.QUARANTINED
     return BotView(

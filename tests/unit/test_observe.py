@@ -77,3 +77,10 @@ def test_json_holds_the_promised_names():
     names = seen(Phase.RUNNING, ANSWER).as_json().keys()
     promised = "name type backend state ready pid uptime_s restarts memory_bytes cpu_percent"
     assert names >= set(promised.split())
+
+
+def test_an_exit_code_tells_the_class_where_there_is_no_record():
+    bot = seen(Phase.EXITED, exit_code=78)
+    assert bot.state is State.QUARANTINED
+    assert bot.reason == "bad configuration"
+    assert bot.failure == "BAD_CONFIG"

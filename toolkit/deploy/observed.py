@@ -32,11 +32,13 @@ def in_force(
 
 
 def _of(view: BotView, row: Applied | None, paths: FleetPaths) -> InForce:
+    in_place = _bot_file(paths, view.name)
     return InForce(
         state=view.state,
         unit_hash=view.unit or (row.unit_hash if row else ""),
-        fingerprint=view.fingerprint or (row.fingerprint if row else ""),
-        bot_file=_bot_file(paths, view.name),
+        # A process tells which bot file it read; one that is yet to start will read what is in place.
+        fingerprint=view.fingerprint or (in_place.fingerprint() if in_place else ""),
+        bot_file=in_place,
     )
 
 

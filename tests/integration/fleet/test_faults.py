@@ -168,3 +168,15 @@ def test_the_history_keeps_what_was_deployed(up):
     )
     assert rows.fetchall() == [(1, "applied"), (2, "applied")]
     assert up.json("system", "info")["revision"] == 2
+
+
+def test_a_lost_bot_file_is_told_in_words_and_mended_by_a_deploy(up, eventually):
+    (up.home / "bots" / "alice" / "bot.json").unlink()
+    os.kill(up.pids()["alice"], signal.SIGKILL)
+    eventually(lambda: "EXITED" in up.supervisorctl("status", "test-alice"))
+    alice = up.bots()["alice"]
+    assert (alice["state"], alice["ready"]) == ("QUARANTINED", False)
+    assert alice["reason"]
+    assert "bot file changed" in up.run("plan", code=3).stdout
+    up.run("deploy")
+    assert up.states() == THREE
