@@ -4,8 +4,7 @@ One log, appended to. A write of whole records survives the death of the process
 written survive a power cut too, a whole batch with one fsync. Only a batch's own ``append`` needs that
 before Telegram is told that it has come: an attempt or a done that a power cut takes away leads to a
 repeat, never to a loss. So handlers wait for a write into the page cache at most (microseconds), and a
-thread waits for the disk. Not SQLite: that would cost ten times as much for each update, and 2 MB of
-memory for each bot.
+thread waits for the disk.
 
 When the log has grown by ``SLACK`` beyond what is left in it, ``commit`` writes that into a new one.
 """
