@@ -9,6 +9,7 @@ import fleet_files
 import memory
 import reading
 import starting
+import throughput
 
 BENCHES = {
     "help": reading.help_text,
@@ -20,6 +21,8 @@ BENCHES = {
     "up": starting.up_of_three,
     "start": starting.start_one,
     "memory": memory.bot_against_script,
+    "throughput": throughput.updates_per_second,
+    "latency": throughput.latency,
 }
 
 
