@@ -17,6 +17,7 @@ LAYERS = {
     "toolkit.botfile": 1,
     "toolkit.lifecycle": 1,
     "toolkit.paths": 1,
+    "toolkit.place": 1,
     "toolkit.run_record": 1,
     "toolkit.secrets": 1,
     "toolkit.selectors": 1,

@@ -1,35 +1,69 @@
-"""Where everything of a fleet lies."""
+"""Where everything of a fleet lies, and what it is called there."""
 
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.place import PRIVATE_SUPERVISORD, Place
+
 BOT_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?")
 FLEET_NAME = re.compile(r"[a-z0-9]{1,24}")
 # sun_path is 108 bytes with its closing NUL: unix(7).
 MAX_SOCKET_PATH = 107
+# ut_user of utmp(5) has 32 bytes: systemd takes no longer name.
+_MAX_USER_NAME = 31
+_NAME = "bot-toolkit"
 
 
 @dataclass(frozen=True, slots=True)
 class FleetPaths:
-    """The folders of one fleet of one user.
+    """The folders and names of one fleet. Make it with ``fleet_paths``.
 
     Parameters:
         fleet: the fleet's name.
-        home: the folder that holds all of it, 0700.
+        home: what the fleet keeps: database, lock, bot files, the bots' own folders. In user mode all else
+            lies here too, 0700.
+        place: the supervisor and its mode.
+        root: in system mode what all lies under.
+        user_units: where systemd's user manager looks for units.
 
-    Sockets lie here too, and not in ``XDG_RUNTIME_DIR``: that folder ends with the user's last login,
+    In user mode sockets do not lie in ``XDG_RUNTIME_DIR``: that folder ends with the user's last login,
     while a private supervisord goes on.
     """
 
     fleet: str
     home: Path
+    place: Place = PRIVATE_SUPERVISORD
+    root: Path = Path("/")
+    user_units: Path | None = None
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the fleet is in system mode."""
+        return self.place.mode == "system"
 
     @property
     def units(self) -> Path:
-        """The folder of rendered units that the supervisor includes."""
-        return self.home / "units"
+        """The folder in which the supervisor finds rendered units; in system mode those of others too."""
+        if self.place.backend == "systemd":
+            return self.root / "etc/systemd/system" if self.is_system else self.user_units or self.home
+        return self.root / "etc/supervisor/conf.d" if self.is_system else self.home / "units"
+
+    @property
+    def config(self) -> Path:
+        """What an administrator writes: the fleet file and secrets, in system mode."""
+        return self.root / "etc" / _NAME / self.fleet if self.is_system else self.home
+
+    @property
+    def run(self) -> Path:
+        """The folder of the bots' folders of sockets."""
+        return self.root / "run" / _NAME / self.fleet if self.is_system else self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the bots' logs; empty under systemd, where they go to the journal."""
+        return self.root / "var/log" / _NAME / self.fleet if self.is_system else self.home / "log"
 
     @property
     def supervisord_conf(self) -> Path:
@@ -52,11 +86,6 @@ class FleetPaths:
         return self.logs / "supervisord.log"
 
     @property
-    def logs(self) -> Path:
-        """The folder of the bots' logs."""
-        return self.home / "log"
-
-    @property
     def database(self) -> Path:
         """Revisions, the applied manifest and what operators want, in SQLite."""
         return self.home / "fleet.db"
@@ -66,21 +95,66 @@ class FleetPaths:
         """Held by the one command that changes the fleet."""
         return self.home / "fleet.lock"
 
+    @property
+    def group(self) -> str:
+        """The Unix group of the fleet's operators and bots, in system mode."""
+        return f"bot-{self.fleet}"
+
+    @property
+    def target(self) -> str:
+        """The systemd target that starts and stops all bots."""
+        return f"bot-{self.fleet}.target"
+
+    @property
+    def slice(self) -> str:
+        """The systemd slice that all bots run in, below ``bot.slice``."""
+        return f"bot-{self.fleet}.slice"
+
+    @property
+    def sysusers(self) -> Path:
+        """What makes the group: sysusers.d(5)."""
+        return self.root / "etc/sysusers.d" / f"bot-{self.fleet}.conf"
+
+    @property
+    def tmpfiles(self) -> Path:
+        """What makes the folders, at each boot: tmpfiles.d(5)."""
+        return self.root / "etc/tmpfiles.d" / f"bot-{self.fleet}.conf"
+
+    @property
+    def polkit_rule(self) -> Path:
+        """What lets the group manage the fleet's units without being root: polkit(8)."""
+        return self.root / "etc/polkit-1/rules.d" / f"50-bot-{self.fleet}.rules"
+
     def unit(self, bot: str) -> Path:
-        """The bot's unit under supervisord."""
-        return self.units / f"{self.program(bot)}.conf"
+        """The bot's unit as a file."""
+        systemd = self.place.backend == "systemd"
+        return self.units / (self.service(bot) if systemd else f"{self.program(bot)}.conf")
 
     def program(self, bot: str) -> str:
         """The bot's name under supervisord."""
         return f"{self.fleet}-{bot}"
 
+    def service(self, bot: str) -> str:
+        """The bot's name under systemd. A fleet's name has no ``-``: no two bots share one."""
+        return f"bot-{self.fleet}-{bot}.service"
+
+    def user(self, bot: str) -> str:
+        """The user that systemd makes up for the bot while it runs."""
+        name = f"bot-{self.fleet}-{bot}"
+        if len(name) <= _MAX_USER_NAME:
+            return name
+        import hashlib  # not needed by commands that only read
+
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"{name[: _MAX_USER_NAME - 9]}-{digest}"
+
     def state(self, bot: str) -> Path:
-        """The bot's own folder: bot file, run record and what the bot itself keeps."""
+        """The bot's own folder: run record and what the bot itself keeps."""
         return self.home / "bots" / bot
 
     def botfile(self, bot: str) -> Path:
-        """All that the bot's runner reads."""
-        return self.state(bot) / "bot.json"
+        """All that the bot's runner reads. In system mode the bot itself may not write it."""
+        return self.home / "botfiles" / f"{bot}.json" if self.is_system else self.state(bot) / "bot.json"
 
     def run_record(self, bot: str) -> Path:
         """The runner's own memory of its starts."""
@@ -88,7 +162,7 @@ class FleetPaths:
 
     def control_socket(self, bot: str) -> Path:
         """The bot's control socket, in a folder of its own."""
-        return self.home / "run" / bot / "control.sock"
+        return self.run / bot / "control.sock"
 
     def log(self, bot: str) -> Path:
         """The bot's log, written and rotated by its runner."""
@@ -101,16 +175,26 @@ class FleetPaths:
 
 def default_root() -> Path:
     """``bot-toolkit`` in the user's XDG state folder."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
-    return base / "bot-toolkit"
+    return _xdg("XDG_STATE_HOME", ".local/state") / _NAME
 
 
-def fleet_paths(fleet: str, root: Path | None = None) -> FleetPaths:
+def _xdg(variable: str, default: str) -> Path:
+    given = os.environ.get(variable, "")
+    return Path(given) if os.path.isabs(given) else Path.home() / default
+
+
+def fleet_paths(fleet: str, root: Path | None = None, place: Place = PRIVATE_SUPERVISORD) -> FleetPaths:
     """The paths of a fleet.
 
     Parameters:
         fleet: the fleet's name.
-        root: what takes the place of the user's state folder, for tests and trials.
+        root: what takes the place of the user's state folder, or in system mode of ``/``, for tests and
+            trials.
+        place: the supervisor and its mode.
     """
-    return FleetPaths(fleet, (root or default_root()).absolute() / fleet)
+    if place.mode == "system":
+        under = (root or Path("/")).absolute()
+        return FleetPaths(fleet, under / "var/lib" / _NAME / fleet, place, under)
+    home = (root or default_root()).absolute() / fleet
+    units = _xdg("XDG_CONFIG_HOME", ".config") / "systemd/user" if place.backend == "systemd" else None
+    return FleetPaths(fleet, home, place, user_units=units)

@@ -11,6 +11,7 @@ from supervisor.options import ServerOptions
 from toolkit.botfile import App, Limits, Log, Restart
 from toolkit.fleet.model import Bot, Fleet, Type
 from toolkit.paths import FleetPaths
+from toolkit.render import Machine
 from toolkit.render.fleet import render_fleet
 from toolkit.secrets import TokenReference
 
@@ -91,7 +92,7 @@ def read_back() -> Callable[..., tuple[Any, dict[str, Any]]]:
         paths = FleetPaths(fleet.name, home)
         for folder in (paths.logs, paths.supervisor_socket.parent, paths.units):
             folder.mkdir(parents=True, exist_ok=True)
-        for file in render_fleet(fleet, paths, PYTHON, stopped):
+        for file in render_fleet(fleet, paths, Machine(PYTHON), stopped):
             if file.path.suffix == ".conf":
                 file.path.write_text(file.content, encoding="utf-8")
         options = ServerOptions()

@@ -17,7 +17,7 @@ from supervisor.datatypes import RestartWhenExitUnexpected
 
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths
-from toolkit.render import supervisord
+from toolkit.render import Machine, supervisord
 from toolkit.render.supervisord_text import UnfitError, ini, unfit_variable, variable
 
 # Fixtures are functions without state here.
@@ -70,7 +70,7 @@ def test_every_setting_of_a_unit(fleet, read_back, short_dir):
     assert alice.stdout_logfile == str(paths.stray_log("alice"))
     assert (alice.stdout_logfile_maxbytes, alice.stdout_logfile_backups) == (2**20, 1)
     for name, program in zip(("alice", "bob", "odd"), programs.values(), strict=True):
-        digest = supervisord.unit_hash(fleet, name, paths, "/opt/toolkit/bin/python")
+        digest = supervisord.unit_hash(fleet, name, paths, Machine("/opt/toolkit/bin/python"))
         environment = {} if name != "odd" else fleet.types["odd"].environment
         assert program.environment == {"NOTIFY_SOCKET": "", "BOT_TOOLKIT_UNIT": digest, **environment}
     assert len(section.process_group_configs) == 3
@@ -198,7 +198,7 @@ def test_a_refused_value_is_not_repeated(with_environment):
     (problem,) = supervisord.problems(fleet, FleetPaths("demo", Path("/srv")))
     assert "hunter2" not in str(problem)
     with pytest.raises(UnfitError) as raised:
-        supervisord.unit(fleet, "odd", FleetPaths("demo", Path("/srv")), "/bin/python")
+        supervisord.unit(fleet, "odd", FleetPaths("demo", Path("/srv")), Machine("/bin/python"))
     assert "hunter2" not in raised.value.message
 
 

@@ -10,12 +10,14 @@ import pytest
 
 from toolkit import botfile
 from toolkit.paths import FleetPaths
-from toolkit.render import supervisord
+from toolkit.place import SYSTEM_SYSTEMD
+from toolkit.render import Machine, supervisord
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import render_fleet
 
 EXPECTED = Path(__file__).parent / "expected"
-PYTHON = "/opt/toolkit/bin/python"
+MACHINE = Machine("/opt/toolkit/bin/python")
+ELSEWHERE = Machine("/elsewhere/python")
 HOME = Path("/srv/state/demo")
 FILES = [
     "supervisord.conf",
@@ -29,7 +31,7 @@ FILES = [
 
 
 def rendered(fleet) -> dict[str, str]:
-    files = render_fleet(fleet, FleetPaths("demo", HOME), PYTHON, stopped=["bob"])
+    files = render_fleet(fleet, FleetPaths("demo", HOME), MACHINE, stopped=["bob"])
     assert all(file.mode == 0o600 for file in files)
     return {str(file.path.relative_to(HOME)): file.content for file in files}
 
@@ -57,32 +59,32 @@ def test_rendering_twice_gives_the_same(fleet):
 
 def test_a_bot_file_is_read_by_the_runner_as_it_was_meant(fleet):
     for bot in fleet.bots:
-        wanted = bot_file(fleet, bot, FleetPaths("demo", HOME), "supervisord")
+        wanted = bot_file(fleet, bot, FleetPaths("demo", HOME))
         assert botfile.decode(rendered(fleet)[f"bots/{bot}/bot.json"].encode()) == wanted
 
 
 def test_systemd_needs_no_help_with_exit_codes_and_orphans(fleet):
-    made = bot_file(fleet, "alice", FleetPaths("demo", HOME), "systemd")
+    made = bot_file(fleet, "alice", FleetPaths("demo", HOME, SYSTEM_SYSTEMD))
     assert (made.backend, made.hold_s, made.die_with_parent) == ("systemd", 0.0, False)
 
 
 def test_the_hash_of_a_unit_is_of_all_but_whether_it_is_enabled(fleet, with_environment):
     paths = FleetPaths("demo", HOME)
-    digest = supervisord.unit_hash(fleet, "odd", paths, PYTHON)
+    digest = supervisord.unit_hash(fleet, "odd", paths, MACHINE)
     for enabled in (True, False):
-        text = supervisord.unit(fleet, "odd", paths, PYTHON, enabled).content
+        text = supervisord.unit(fleet, "odd", paths, MACHINE, enabled).content
         assert f"BOT_TOOLKIT_UNIT='{digest}'" in text
-    assert supervisord.unit_hash(fleet, "odd", paths, "/elsewhere/python") == digest
-    assert supervisord.unit_hash(with_environment({}), "odd", paths, PYTHON) != digest
-    assert supervisord.unit_hash(fleet, "odd", FleetPaths("demo", Path("/x")), PYTHON) != digest
-    assert supervisord.unit_hash(fleet, "alice", paths, "/elsewhere/python") != supervisord.unit_hash(
-        fleet, "alice", paths, PYTHON
+    assert supervisord.unit_hash(fleet, "odd", paths, ELSEWHERE) == digest
+    assert supervisord.unit_hash(with_environment({}), "odd", paths, MACHINE) != digest
+    assert supervisord.unit_hash(fleet, "odd", FleetPaths("demo", Path("/x")), MACHINE) != digest
+    assert supervisord.unit_hash(fleet, "alice", paths, ELSEWHERE) != supervisord.unit_hash(
+        fleet, "alice", paths, MACHINE
     )
 
 
 def test_a_unit_is_enabled_and_disabled_in_its_text_alone(fleet):
     paths = FleetPaths("demo", HOME)
-    on, off = (supervisord.unit(fleet, "odd", paths, PYTHON, enabled).content for enabled in (True, False))
+    on, off = (supervisord.unit(fleet, "odd", paths, MACHINE, enabled).content for enabled in (True, False))
     assert on != off
     assert supervisord.with_enabled(on, enabled=False) == off
     assert supervisord.with_enabled(off, enabled=True) == on

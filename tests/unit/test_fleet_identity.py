@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.fleet.identity import quick_identity
+from toolkit.fleet.identity import Identity, quick_identity
 from toolkit.fleet.yaml_tree import parse
 from toolkit.scaffold import write_fleet
 
@@ -31,7 +31,7 @@ from toolkit.scaffold import write_fleet
 def test_what_is_plain_is_read(tmp_path, text, name, root):
     (tmp_path / "fleet.yaml").write_text(text, encoding="utf-8", newline="")
     wanted = None if root is None else Path(tmp_path, root).resolve()
-    assert quick_identity(tmp_path / "fleet.yaml") == (name, wanted)
+    assert quick_identity(tmp_path / "fleet.yaml") == Identity(name, wanted)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,21 @@ def test_what_is_not_sure_is_left_to_yaml(tmp_path, text):
     assert quick_identity(tmp_path / "fleet.yaml") is None
 
 
+def test_the_supervisor_is_read_too(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    path.write_text("fleet: demo\nbackend: systemd\nmode: system\nbots:\n")
+    assert quick_identity(path) == Identity("demo", None, "systemd", "system")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["backend: upstart", "mode: root", "backend:", "bots: {}\n  a\nmode: user", "config: {}\nmode: user"],
+)
+def test_a_supervisor_that_is_not_sure_is_left_to_yaml(tmp_path, line):
+    (tmp_path / "fleet.yaml").write_text(f"fleet: demo\n{line}\n")
+    assert quick_identity(tmp_path / "fleet.yaml") is None
+
+
 def test_a_file_that_cannot_be_read_is_not_sure(tmp_path):
     assert quick_identity(tmp_path / "none.yaml") is None
     (tmp_path / "fleet.yaml").write_bytes(b"fleet: demo\n#\xff")
@@ -82,7 +97,7 @@ def test_a_file_that_cannot_be_read_is_not_sure(tmp_path):
 @pytest.mark.parametrize("keep", [True, False])
 def test_the_file_that_init_writes_needs_no_yaml(tmp_path, keep):
     write_fleet(tmp_path, "demo", "http://127.0.0.1:8081", None, keep)
-    assert quick_identity(tmp_path / "fleet.yaml") == ("demo", tmp_path / "state" if keep else None)
+    assert quick_identity(tmp_path / "fleet.yaml") == Identity("demo", tmp_path / "state" if keep else None)
 
 
 LINE = st.sampled_from(
@@ -113,6 +128,9 @@ LINE = st.sampled_from(
         "",
         "# fleet: comment",
         "backend: auto",
+        "backend: systemd",
+        "mode: system",
+        "mode: user",
         "'fleet': quoted",
         '"root": quoted',
         "---",
@@ -134,8 +152,10 @@ def test_it_never_says_other_than_yaml(tmp_path_factory, lines):
     known = quick_identity(path)
     tree = parse("\n".join(lines))
     if known is not None and not tree.faults:
-        name, root = known
+        name, root, backend, mode = known
         assert tree.value["fleet"] == name
+        assert tree.value.get("backend", "auto") == backend
+        assert tree.value.get("mode", "auto") == mode
         assert (str(path.parent / tree.value["root"]) if "root" in tree.value else None) == (
             root and str(root)
         )

@@ -103,6 +103,8 @@ BACKENDS = {"supervisord": "toolkit.backends.supervisord:Supervisord"}
 
 def backend(name: str, paths: FleetPaths) -> Backend:
     """The backend of that name for one fleet."""
+    if name not in BACKENDS:
+        raise BackendError(f"the {name} backend is not there yet", "use `backend: supervisord`")
     module, _, attribute = BACKENDS[name].partition(":")
     made: Backend = getattr(import_module(module), attribute)(paths)
     return made

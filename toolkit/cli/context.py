@@ -11,6 +11,7 @@ from toolkit.errors import SecretError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.backends import Backend
+    from toolkit.fleet.identity import Identity
     from toolkit.fleet.model import Fleet
     from toolkit.observe import BotView
     from toolkit.paths import FleetPaths
@@ -35,24 +36,27 @@ class Invocation:
 
     def load(self) -> "tuple[Fleet, FleetPaths]":
         """The fleet from its files, checked."""
+        from toolkit.fleet.identity import Identity
         from toolkit.fleet.loader import load
-        from toolkit.paths import fleet_paths
 
         self._need_file()
         fleet = load(self.fleet_file, os.environ, self.root)
-        return fleet, fleet_paths(fleet.name, self.root or fleet.root)
+        return fleet, self._paths(Identity(fleet.name, fleet.root, fleet.backend, fleet.mode))
 
     def paths(self) -> "FleetPaths":
         """Where the fleet lies, without reading its files whole where a glance is enough."""
         from toolkit.fleet.identity import quick_identity
-        from toolkit.paths import fleet_paths
 
         self._need_file()
         known = quick_identity(self.fleet_file)
-        if known is None:
-            return self.load()[1]
-        name, root = known
-        return fleet_paths(name, self.root or root)
+        return self.load()[1] if known is None else self._paths(known)
+
+    def _paths(self, known: "Identity") -> "FleetPaths":
+        from toolkit.backends.choose import choose
+        from toolkit.paths import fleet_paths
+
+        place = choose(known.backend, known.mode).place
+        return fleet_paths(known.fleet, self.root or known.root, place)
 
     def _need_file(self) -> None:
         if not self.fleet_file.is_file():
@@ -93,7 +97,7 @@ def backend_of(paths: "FleetPaths") -> "Backend":
     """The supervisor of the fleet."""
     from toolkit.backends import backend
 
-    return backend("supervisord", paths)
+    return backend(paths.place.backend, paths)
 
 
 def selected(

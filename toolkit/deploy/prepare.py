@@ -9,9 +9,10 @@ from toolkit.deploy.plan import Wanted
 from toolkit.errors import InvalidFleetError, Problem
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
-from toolkit.render import RenderedFile, supervisord
+from toolkit.place import PRIVATE_SUPERVISORD
+from toolkit.render import Machine, RenderedFile
 from toolkit.render.botfiles import bot_file
-from toolkit.render.fleet import render_fleet
+from toolkit.render.fleet import RENDERERS, render_fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +34,31 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = ()) -> Prep
     Raises:
         InvalidFleetError: a value cannot be expressed in a unit.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    file_limit = sys.maxsize if hard == resource.RLIM_INFINITY else hard
-    problems = supervisord.problems(fleet, paths)
-    if fleet.backend == "systemd":
-        place = fleet.position("backend")
-        message = "the systemd backend is not there yet"
-        problems.append(Problem(place.file, place.line, "backend", message, "use supervisord or auto"))
+    problems = _not_there_yet(fleet, paths) or RENDERERS[paths.place.backend].problems(fleet, paths)
     if problems:
         raise InvalidFleetError(problems)
+    renderer, machine = RENDERERS[paths.place.backend], _this_machine()
     wanted = {
         bot.name: Wanted(
             bot.type,
-            supervisord.unit_hash(fleet, bot.name, paths, sys.executable),
-            bot_file(fleet, bot.name, paths, "supervisord"),
+            renderer.unit_hash(fleet, bot.name, paths, machine),
+            bot_file(fleet, bot.name, paths),
             bot.name in held,
         )
         for bot in fleet.bots.values()
     }
-    return Prepared(fleet, paths, render_fleet(fleet, paths, sys.executable, held, file_limit), wanted)
+    return Prepared(fleet, paths, render_fleet(fleet, paths, machine, held), wanted)
+
+
+def _this_machine() -> Machine:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Machine(sys.executable, sys.maxsize if hard == resource.RLIM_INFINITY else hard)
+
+
+def _not_there_yet(fleet: Fleet, paths: FleetPaths) -> list[Problem]:
+    if paths.place == PRIVATE_SUPERVISORD:
+        return []
+    key, words = ("mode", "system mode") if paths.place.backend == "supervisord" else ("backend", "systemd")
+    where = fleet.position(key)
+    message, hint = f"{words} is not there yet", "use a private supervisord: `backend: supervisord`"
+    return [Problem(where.file, where.line, key, message, hint)]

@@ -8,6 +8,7 @@ from toolkit.fleet.quantities import byte_count, seconds
 from toolkit.fleet.report import nearest
 from toolkit.fleet.yaml_tree import Path as Keys
 from toolkit.paths import MAX_SOCKET_PATH, FleetPaths, fleet_paths
+from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD
 
 # Seconds.
 _DURATIONS: dict[Keys, tuple[float, float]] = {
@@ -132,7 +133,10 @@ def _check_sockets(draft: Draft, root: Path | None) -> None:
     own = draft.sound(draft.fleet, ("root",), str)
     if fleet is None:
         return
-    paths = fleet_paths(fleet, root or (Path(draft.fleet.absolute(own)) if own else None))
+    # Where the mode is not said, the folders of user mode count: their paths are the longer ones.
+    system = draft.sound(draft.fleet, ("mode",), str) == "system"
+    place = SYSTEM_SUPERVISORD if system else PRIVATE_SUPERVISORD
+    paths = fleet_paths(fleet, root or (Path(draft.fleet.absolute(own)) if own else None), place)
     bots = [name for name in draft.bots if not draft.report.has(draft.bots[name], ("bots", name))]
     length, longest, too_long = _longest_socket(paths, bots)
     if too_long:
@@ -146,6 +150,7 @@ def _check_sockets(draft: Draft, root: Path | None) -> None:
 
 def _longest_socket(paths: FleetPaths, bots: list[str]) -> tuple[int, str, bool]:
     sockets = {f"that of {max(bots, key=len)}": paths.control_socket(max(bots, key=len))} if bots else {}
-    sockets["the supervisor's"] = paths.supervisor_socket
-    length, name = max((len(os.fsencode(path)), name) for name, path in sockets.items())
+    if not paths.is_system:
+        sockets["the supervisor's"] = paths.supervisor_socket
+    length, name = max(((len(os.fsencode(path)), name) for name, path in sockets.items()), default=(0, ""))
     return length, name, length > MAX_SOCKET_PATH

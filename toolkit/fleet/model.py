@@ -33,6 +33,7 @@ class Type:
 
     Parameters:
         directory: the working folder, absolute.
+        user: the user that runs it in system mode; "" where the supervisor picks one.
         python: the interpreter that `bot-runner` is installed in, absolute; "" is the toolkit's own.
         environment: variables of the process.
         concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
@@ -42,6 +43,7 @@ class Type:
     name: str
     app: App
     directory: str
+    user: str = ""
     python: str = ""
     endpoint: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +72,8 @@ class Fleet:
 
     Parameters:
         file: the fleet file, absolute.
-        root: where the fleet keeps everything instead of the user's state folder, or None.
+        root: where the fleet keeps everything instead of the user's state folder, or under what in system
+            mode, or None.
         positions: where each value stands, by its path of keys, such as ("bots", "alice", "token").
         sources: the files read, the fleet file first.
     """
@@ -85,6 +88,7 @@ class Fleet:
     bots: Mapping[str, Bot]
     sources: tuple[Source, ...]
     positions: Mapping[tuple[str | int, ...], Position]
+    mode: Literal["auto", "user", "system"] = "auto"
 
     def position(self, *path: str | int) -> Position:
         """Where a value stands; the nearest enclosing one that is known."""

@@ -237,6 +237,11 @@ TYPE = _object(
             "default": ["."],
         },
         "directory": _text(_PATH, "The working folder, relative to the fleet file.", default="."),
+        "user": _text(
+            "the name of a user: up to 31 of a-z, 0-9, - and _, a letter or _ first",
+            "The user that runs the type's bots, in system mode.",
+            "^[a-z_][a-z0-9_-]{0,30}$",
+        ),
         "python": _text(
             "the absolute path of a Python interpreter",
             "The interpreter that bot-runner is installed in; the toolkit's own where none is named.",
@@ -292,8 +297,15 @@ SCHEMA: Schema = {
                 "supervisord",
                 "systemd",
             ),
+            "mode": _choice(
+                "Whose supervisor: the user's, or the machine's, which runs each bot as a user of its own.",
+                "auto",
+                "user",
+                "system",
+            ),
             "root": _text(
-                _PATH, "A folder, relative to this file, that takes the place of the user's state folder."
+                _PATH,
+                "A folder, relative to this file, for the user's state folder; in system mode for /.",
             ),
             "endpoint": ENDPOINT,
             "config": CONFIG,

@@ -6,8 +6,30 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """A file as it is to be: absolute path, text and mode."""
+    """A file as it is to be.
+
+    Parameters:
+        path: absolute.
+        mode: its permissions.
+        group: the group it belongs to; "" leaves it to whoever writes it.
+    """
 
     path: Path
     content: str
     mode: int = 0o600
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What of the machine decides how files are rendered.
+
+    Parameters:
+        python: the toolkit's own interpreter, for types that name none.
+        file_limit: open files that a process can surely have (its hard RLIMIT_NOFILE).
+        systemd: the version of systemd, whose keys are used; 0 where there is none.
+    """
+
+    python: str
+    file_limit: int = 1024
+    systemd: int = 0

@@ -1,7 +1,5 @@
 """Bot files: all that one runner reads, resolved from the fleet."""
 
-from typing import Literal
-
 from toolkit.botfile import BotFile, Files
 from toolkit.config import scopes
 from toolkit.fleet.model import Fleet
@@ -11,26 +9,24 @@ from toolkit.paths import FleetPaths
 _SUPERVISORD_HOLD_S = 1.05
 
 
-def bot_file(
-    fleet: Fleet, bot: str, paths: FleetPaths, backend: Literal["supervisord", "systemd"]
-) -> BotFile:
+def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
     """One bot, resolved: its type's and the fleet's settings merged into its own.
 
     Parameters:
         bot: its name.
-        backend: the supervisor that will start it.
+        paths: they tell the supervisor that will start it, too.
     """
     own = fleet.bots[bot]
     type_ = fleet.types[own.type]
     config = scopes.merge(
         ((scopes.GLOBAL, fleet.config), (scopes.TYPE, type_.config), (scopes.INSTANCE, own.config))
     )
-    supervisord = backend == "supervisord"
+    supervisord = paths.place.backend == "supervisord"
     return BotFile(
         fleet=fleet.name,
         name=bot,
         type=type_.name,
-        backend=backend,
+        backend=paths.place.backend,
         app=type_.app,
         directory=type_.directory,
         token=own.token,

@@ -1,30 +1,64 @@
 """Every file of a fleet."""
 
 from collections.abc import Collection
+from typing import Protocol
 
 from toolkit import botfile
+from toolkit.errors import Problem
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
-from toolkit.render import RenderedFile, supervisord
+from toolkit.place import BackendName
+from toolkit.render import Machine, RenderedFile, supervisord
 from toolkit.render.botfiles import bot_file
 
 
+class Renderer(Protocol):
+    """What a module of this package offers that writes a supervisor's units."""
+
+    def problems(self, fleet: Fleet, paths: FleetPaths) -> list[Problem]:
+        """What of a valid fleet cannot be said to the supervisor."""
+        ...
+
+    def shared_files(self, fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:
+        """What the fleet has besides its bots' files."""
+        ...
+
+    def unit(
+        self, fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: bool = True
+    ) -> RenderedFile:
+        """A bot's unit, started with the supervisor or not."""
+        ...
+
+    def unit_hash(self, fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> str:
+        """A digest of what a bot's unit says, but for what may change while the bot runs."""
+        ...
+
+
+RENDERERS: dict[BackendName, Renderer] = {"supervisord": supervisord}
+
+
 def render_fleet(
-    fleet: Fleet, paths: FleetPaths, python: str, stopped: Collection[str] = (), file_limit: int = 1024
+    fleet: Fleet, paths: FleetPaths, machine: Machine, stopped: Collection[str] = ()
 ) -> list[RenderedFile]:
-    """The private supervisord's configuration, then the unit and the bot file of each bot.
+    """What the fleet's bots share, then the unit and the bot file of each bot.
 
     Parameters:
-        python: the toolkit's own interpreter, for types that name none.
         stopped: bots that an operator keeps stopped.
-        file_limit: open files that supervisord can surely have.
 
     Raises:
-        UnfitError: a value cannot be expressed; ``supervisord.problems`` says which.
+        UnfitError: a value cannot be expressed; the renderer's ``problems`` says which.
     """
-    files = [supervisord.supervisord_conf(paths, len(fleet.bots), file_limit)]
+    renderer = RENDERERS[paths.place.backend]
+    files = renderer.shared_files(fleet, paths, machine)
     for bot in fleet.bots:
-        files.append(supervisord.unit(fleet, bot, paths, python, bot not in stopped))
-        text = botfile.encode(bot_file(fleet, bot, paths, "supervisord"))
-        files.append(RenderedFile(paths.botfile(bot), text))
+        files.append(renderer.unit(fleet, bot, paths, machine, bot not in stopped))
+        files.append(rendered_bot_file(fleet, bot, paths))
     return files
+
+
+def rendered_bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> RenderedFile:
+    """A bot's bot file; in system mode the fleet's group may read it, and with it the bot."""
+    text = botfile.encode(bot_file(fleet, bot, paths))
+    if paths.is_system:
+        return RenderedFile(paths.botfile(bot), text, 0o640, paths.group)
+    return RenderedFile(paths.botfile(bot), text)

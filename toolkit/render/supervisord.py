@@ -12,7 +12,7 @@ from toolkit.errors import Problem
 from toolkit.fleet.model import Fleet, Type
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths
-from toolkit.render import RenderedFile
+from toolkit.render import Machine, RenderedFile
 from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit_path, unfit_variable, variable
 from toolkit.templates import template_folder
 
@@ -29,21 +29,29 @@ _GLOB = re.compile(r"[*?[\]]")
 _AUTOSTART = re.compile(r"^autostart=(?:true|false)$", re.MULTILINE)
 
 
-def unit(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bool = True) -> RenderedFile:
+def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:
+    """What the fleet has besides its bots' files: a private supervisord's configuration.
+
+    Raises:
+        UnfitError: a path cannot be expressed; ``problems`` says which.
+    """
+    return [] if paths.is_system else [supervisord_conf(paths, len(fleet.bots), machine.file_limit)]
+
+
+def unit(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: bool = True) -> RenderedFile:
     """A bot's unit: one ungrouped program.
 
     Parameters:
-        python: the toolkit's own interpreter, for types that name none.
         enabled: whether it is started with supervisord; an operator's stop takes that away.
 
     Raises:
         UnfitError: a value cannot be expressed; ``problems`` says which.
     """
-    digest = unit_hash(fleet, bot, paths, python)
-    return RenderedFile(paths.unit(bot), _program(fleet, bot, paths, python, enabled, digest))
+    digest = unit_hash(fleet, bot, paths, machine)
+    return RenderedFile(paths.unit(bot), _program(fleet, bot, paths, machine.python, enabled, digest))
 
 
-def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, python: str) -> str:
+def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> str:
     """A digest of what a bot's unit says, except whether it is enabled: an operator's stop is no change.
 
     The unit passes it on as BOT_TOOLKIT_UNIT, and the runner tells it: where it differs, an old unit runs.
@@ -51,7 +59,7 @@ def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, python: str) -> str:
     Raises:
         UnfitError: a value cannot be expressed; ``problems`` says which.
     """
-    text = _program(fleet, bot, paths, python, enabled=True, digest="")
+    text = _program(fleet, bot, paths, machine.python, enabled=True, digest="")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
