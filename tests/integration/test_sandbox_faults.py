@@ -26,6 +26,7 @@ KINDS = {
     "503": NetworkError,
     "drop": NetworkError,
     "lost": NetworkError,
+    "tls": NetworkError,
     "hang": TimedOut,
     "garbage": telegram.error.TelegramError,
 }

@@ -242,6 +242,18 @@ class TestCommands:
             "sandbox", "fault", api.id, "getMe", "explode", "--url", sandbox.url, code=1
         )
 
+    def test_the_faults_in_force(self, sandbox, api):
+        toolkit("sandbox", "fault", api.id, "getMe", "drop", "--count", 3, "--url", sandbox.url)
+        with pytest.raises((ConnectionError, OSError)):
+            api("getMe")
+        told = toolkit("sandbox", "faults", "--url", sandbox.url).splitlines()
+        assert [line.split() for line in told[1:] if api.id in line] == [
+            [api.id, "getme", "drop", "2", "-", "1"]
+        ]
+        found = json.loads(toolkit("sandbox", "faults", "--url", sandbox.url, "--json"))["faults"]
+        (row,) = [each for each in found if each["bot_id"] == api.id]
+        assert (row["name"], row["kind"], row["left"], row["hits"]) == (None, "drop", 2, 1)
+
     def test_bots(self, sandbox, api):
         api("getMe")
         told = toolkit("sandbox", "bots", "--url", sandbox.url).splitlines()

@@ -7,6 +7,7 @@ import pytest
 
 from toolkit.fleet import schema
 from toolkit.lifecycle import FailureClass, State
+from toolkit.sandbox.faults import KINDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -39,3 +40,8 @@ def test_every_state_and_failure_class_is_told():
         )
     )
     assert {str(failure.code): failure.words for failure in FailureClass}.items() <= rows.items()
+
+
+def test_every_fault_of_the_sandbox_is_told():
+    text = (DOCS / "sandbox.md").read_text()
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in text] == []

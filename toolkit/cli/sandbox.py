@@ -49,6 +49,8 @@ def sandbox(
     url_file: Annotated[Path | None, typer.Option(help="Write the URL here once it answers.")] = None,
     pid_file: Annotated[Path | None, typer.Option(help="Write the process id here.")] = None,
     log: Annotated[Path | None, typer.Option(help="With --detach: where errors are written.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Speak TLS with this certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")] = None,
     public: Annotated[
         bool,
         typer.Option(
@@ -63,7 +65,7 @@ def sandbox(
     from toolkit.cli.output import echo
     from toolkit.sandbox import run
 
-    options = run.Options(host, port, public, url_file, pid_file, log)
+    options = run.Options(host, port, public, url_file, pid_file, log, tls_cert, tls_key)
     if detach:
         echo(f"the sandbox answers at {run.detach(options)}")
     else:
@@ -115,7 +117,7 @@ def fault(
     bot: BotName,
     method: Annotated[str, typer.Argument(help="Such as getUpdates; '*' for every method.")],
     kind: Annotated[
-        str, typer.Argument(help="hang, drop, lost, garbage, delay, or a status such as 401 or 429.")
+        str, typer.Argument(help="hang, drop, lost, garbage, delay, tls, or a status such as 401 or 429.")
     ],
     count: Annotated[int | None, typer.Option(help="For so many calls.", min=1)] = None,
     seconds: Annotated[float | None, typer.Option(help="For so long.", min=0)] = None,
@@ -126,7 +128,8 @@ def fault(
     """Let the server do wrong to a bot, until `heal` where neither --count nor --seconds is given.
 
     hang: no answer. drop: the connection is closed without one. lost: the call is done, its answer dropped.
-    garbage: something that is no JSON. delay: the right answer, late.
+    garbage: something that is no JSON. delay: the right answer, late. tls: TLS ends in the middle of the
+    connection, or begins where there was none.
     """
     from toolkit.cli.output import echo
 
@@ -149,6 +152,26 @@ def heal(
 
     client, bot_id = _client(context, bot, url)
     echo(f"{bot}: {client.heal(bot_id, method)} healed")
+
+
+@app.command()
+def faults(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> None:
+    """Show the faults in force, and how often each struck."""
+    from toolkit.cli.output import emit_json, table
+    from toolkit.sandbox.client import SandboxClient
+
+    names, endpoint = ({}, url) if url else _fleet_bots(context)
+    found = SandboxClient(endpoint).faults()
+    if as_json:
+        emit_json({"faults": [{"name": names.get(each["bot_id"]), **each} for each in found]})
+        return
+    rows = []
+    for each in found:
+        left = "-" if each["left"] is None else str(each["left"])
+        seconds = "-" if each["seconds"] is None else f"{each['seconds']:.0f}s"
+        bot = names.get(each["bot_id"], each["bot_id"])
+        rows.append((bot, each["method"], each["kind"], left, seconds, str(each["hits"])))
+    table(rows, ("BOT", "METHOD", "KIND", "CALLS LEFT", "TIME LEFT", "STRUCK"))
 
 
 @app.command()

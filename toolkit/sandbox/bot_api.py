@@ -97,6 +97,9 @@ class BotApi:
         if fault.kind == "hang":
             await self._hold(fault, connection, fault.seconds_left(time.monotonic()))
             return None
+        if fault.kind == "tls":
+            connection.change_protocol()
+            return None
         if fault.kind == "drop":
             return None
         if fault.kind == "garbage":

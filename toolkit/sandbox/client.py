@@ -16,22 +16,24 @@ _QUIET = 0.1
 _STEP = 0.02
 # Messages a second that a busy machine takes at the least.
 _FLOOD_RATE = 2000
+_PORTS = {"http": 80, "https": 443}
 
 
 class SandboxClient:
     """The control API of one sandbox. Each call is a connection of its own: threads may share a client.
 
     Parameters:
-        url: such as ``http://127.0.0.1:8081``.
+        url: such as ``http://127.0.0.1:8081``; with https, ``SSL_CERT_FILE`` names whom to trust.
         timeout: seconds that a call may take beyond what it is told to wait.
     """
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
+        if parts.scheme not in _PORTS or not parts.hostname:
             raise ToolkitError(f"{url} is no sandbox", "name one, such as http://127.0.0.1:8081")
         self.url = url.rstrip("/")
-        self._host, self._port, self._timeout = parts.hostname, parts.port or 80, timeout
+        self._host, self._port, self._timeout = parts.hostname, parts.port or _PORTS[parts.scheme], timeout
+        self._tls = parts.scheme == "https"
 
     @property
     def base_url(self) -> str:
@@ -195,7 +197,7 @@ class SandboxClient:
         Parameters:
             bot_id: of the bot, or ``*``.
             method: such as ``getUpdates``, or ``*``.
-            kind: ``hang``, ``drop``, ``lost``, ``garbage``, ``delay`` or an HTTP status from 400 to 599.
+            kind: one of ``faults.KINDS``, or an HTTP status from 400 to 599.
             count: how many calls it strikes.
             seconds: how long it strikes.
             retry_after: seconds that a 429 asks for.
@@ -256,7 +258,8 @@ class SandboxClient:
         self, verb: str, name: str, order: Any = None, query: dict[str, Any] | None = None, wait: float = 0.0
     ) -> Any:
         path = f"/sandbox/{name}" + (f"?{urlencode(query)}" if query else "")
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout + wait)
+        kind = http.client.HTTPSConnection if self._tls else http.client.HTTPConnection
+        connection = kind(self._host, self._port, timeout=self._timeout + wait)
         try:
             body = None if order is None else json.dumps(order)
             connection.request(verb, path, body, {"Content-Type": "application/json"})

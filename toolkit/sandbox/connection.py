@@ -11,7 +11,11 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ABORT = "toolkit.abort"
-"""The ASGI extension that closes the connection at once; ``run.py`` provides it."""
+"""The ASGI extension that closes the connection at once; ``serving.py`` provides it."""
+BENEATH = "toolkit.beneath"
+"""The ASGI extension that writes bytes to the socket itself, beneath TLS where there is any; likewise."""
+_TLS_ALERT = bytes.fromhex("15030300020228")  # fatal, handshake_failure: RFC 8446, 6
+_PLAIN = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 MAX_BODY = 50_000_000
 
 
@@ -75,6 +79,10 @@ class Connection:
             headers.append((b"retry-after", b"%d" % reply.retry_after))
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
+
+    def change_protocol(self) -> None:
+        """Send what no client of this connection can read, as if TLS had been turned off, or on."""
+        self._scope["extensions"][BENEATH](_PLAIN if self._scope["scheme"] == "https" else _TLS_ALERT)
 
     async def drop(self) -> None:
         """Close the connection without an answer."""

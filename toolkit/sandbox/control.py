@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from toolkit.sandbox import user
 from toolkit.sandbox.bot import Bot
-from toolkit.sandbox.faults import ANY, Fault, valid_kind
+from toolkit.sandbox.faults import ANY, WORDS, Fault, valid_kind
 from toolkit.sandbox.pending import MAX_PENDING, QueueFullError, Update
 from toolkit.sandbox.replies import ApiError, bad_request, encode
 from toolkit.sandbox.shapes import Flood
@@ -194,7 +194,7 @@ class Control:
         order = await _read(request, FaultOrder)
         kind = str(order.kind).lower()
         if not valid_kind(kind):
-            raise bad_request("a fault is hang, drop, lost, garbage, delay or an HTTP status from 400 to 599")
+            raise bad_request(f"a fault is {WORDS}")
         if order.bot_id != ANY:
             self._bot(order.bot_id)
         fault = Fault(

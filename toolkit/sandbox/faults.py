@@ -10,13 +10,15 @@ from toolkit.sandbox.shapes import FaultRecord
 
 ANY = "*"
 MAX_FAULTS = 1000
-KINDS = ("hang", "drop", "lost", "garbage", "delay")
+KINDS = ("hang", "drop", "lost", "garbage", "delay", "tls")
 """Beside these, any HTTP status from 400 to 599.
 
 ``hang``: no answer until the client leaves, the fault ends or is healed; then the connection is closed.
 ``drop``: the connection is closed without an answer. ``lost``: the call is done, then the same.
 ``garbage``: 200 with something that is no JSON. ``delay``: the right answer, late.
+``tls``: the server speaks plain text where TLS was spoken, and a TLS alert where it was not.
 """
+WORDS = f"{', '.join(KINDS)} or an HTTP status from 400 to 599"
 
 _DESCRIPTIONS = {
     401: "Unauthorized",

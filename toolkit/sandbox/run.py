@@ -7,6 +7,7 @@ import resource
 import select
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ class Options:
             the next one can take the same port.
         pid_file: where its process id is written; locked as long as it lives.
         log: where a detached server's complaints go.
+        tls_cert: a certificate (PEM), to speak TLS.
+        tls_key: its key (PEM).
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +48,13 @@ class Options:
     url_file: Path | None = None
     pid_file: Path | None = None
     log: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def certificate(self) -> tuple[Path, Path] | None:
+        """The certificate and its key; None for a server without TLS."""
+        return (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
 
 
 def run(options: Options, ready: Callable[[str], None]) -> None:
@@ -58,6 +68,7 @@ def run(options: Options, ready: Callable[[str], None]) -> None:
         ToolkitError: the extra is not installed, the address cannot be used, or the pid file's server runs.
     """
     require_extra()
+    _check_certificate(options)
     pidfile.refuse_twin(options.pid_file)
     with _listener(options) as listener:
         _serve(options, listener, ready)
@@ -75,6 +86,7 @@ def detach(options: Options) -> str:
         ToolkitError: as ``run``, or it did not answer within START_DEADLINE seconds.
     """
     require_extra()
+    _check_certificate(options)
     if twin := _same_twin(options):
         return twin
     options = _absolute(options)
@@ -108,6 +120,18 @@ def require_extra() -> None:
         raise ToolkitError(f"the sandbox needs the package {error.name}", EXTRA_HINT) from None
 
 
+def _check_certificate(options: Options) -> None:
+    if bool(options.tls_cert) != bool(options.tls_key):
+        raise UsageError("a certificate needs its key", "give both --tls-cert and --tls-key")
+    if options.certificate:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*options.certificate)
+        except OSError as error:  # ssl.SSLError is one
+            files = " and ".join(map(str, options.certificate))
+            reason = error.strerror or error
+            raise ToolkitError(f"{files}: {reason}", "both are PEM files, and the key fits") from None
+
+
 def _listener(options: Options) -> socket.socket:
     if not options.public and not _loopback(options.host):
         raise UsageError(
@@ -137,16 +161,16 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _serve(options: Options, listener: socket.socket, ready: Callable[[str], None]) -> None:
     from toolkit.sandbox.serving import serve
     from toolkit.sandbox.state import Sandbox
 
-    url = _url(listener)
+    url = _url(listener, "https" if options.certificate else "http")
 
     def tell() -> None:
         if options.url_file:
@@ -155,7 +179,7 @@ def _serve(options: Options, listener: socket.socket, ready: Callable[[str], Non
 
     _allow_many_connections()
     with pidfile.held(options.pid_file):
-        serve(Sandbox(), listener, tell)
+        serve(Sandbox(), listener, tell, options.certificate)
 
 
 def _allow_many_connections() -> None:
@@ -208,7 +232,6 @@ def _same_twin(options: Options) -> str:
 
 def _absolute(options: Options) -> Options:
     """With paths that still hold in another working folder."""
-    url_file, pid_file, log = (
-        path and path.absolute() for path in (options.url_file, options.pid_file, options.log)
-    )
-    return replace(options, url_file=url_file, pid_file=pid_file, log=log)
+    names = ("url_file", "pid_file", "log", "tls_cert", "tls_key")
+    given = {name: path for name in names if (path := getattr(options, name))}
+    return replace(options, **{name: path.absolute() for name, path in given.items()})

@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from toolkit.sandbox.connection import ABORT, Receive, Scope, Send
+from toolkit.sandbox.connection import ABORT, BENEATH, Receive, Scope, Send
 from toolkit.sandbox.server import app
 from toolkit.sandbox.state import Sandbox
 
@@ -19,17 +21,21 @@ GRACE = 3
 
 
 class _Protocol(H11Protocol):
-    """Lets the application close its connection without an answer."""
+    """Lets the application close its connection without an answer, or break it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         application: Any = self.app
 
-        async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["extensions"] = {ABORT: transport.abort}
+        def beneath(data: bytes) -> None:
+            with contextlib.suppress(OSError):  # the client left
+                os.write(transport.get_extra_info("socket").fileno(), data)
+
+        async def extended(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["extensions"] = {ABORT: transport.abort, BENEATH: beneath}
             await application(scope, receive, send)
 
-        self.app = with_abort
+        self.app = extended
 
 
 class _Server(uvicorn.Server):
@@ -58,14 +64,21 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(sandbox: Sandbox, listener: socket.socket, ready: Callable[[], None]) -> None:
+def serve(
+    sandbox: Sandbox,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    certificate: tuple[Path, Path] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; to be called from the main thread.
 
     Parameters:
         sandbox: what is served.
         listener: a socket that listens.
         ready: called once, as soon as calls are answered.
+        certificate: the PEM files of a certificate and its key, to speak TLS.
     """
+    files = certificate or (None, None)
     config = uvicorn.Config(
         app(sandbox),
         http=_Protocol,
@@ -79,5 +92,7 @@ def serve(sandbox: Sandbox, listener: socket.socket, ready: Callable[[], None]) 
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
+        ssl_certfile=files[0],
+        ssl_keyfile=files[1],
     )
     _Server(config, sandbox, ready).run(sockets=[listener])
