@@ -72,6 +72,7 @@ class Control:
             "state": vitals.state,
             "ready": vitals.ready,
             "reasons": vitals.reasons,
+            "level": vitals.verdict.level.name,
             **self._heartbeats(),
         }
 

@@ -13,10 +13,12 @@ from bot_runner.logs import LogWriter
 from bot_runner.stop import Stop
 from bot_runner.vitals import Vitals
 from toolkit.botfile import BotFile
-from toolkit.lifecycle import State
+from toolkit.lifecycle import FailureClass, State
 
 # After the bot's time to stop and its hooks', the process ends whatever hangs; the supervisor waits 3 s.
 FORCE_S = 1.5
+# A deaf bot whose loop has not taken notice of its end after this long will not drain either.
+NOTICE_S = 2.0
 TASKS_S = 0.5
 CHILDREN_S = 0.5
 FLUSH_S = 1.0
@@ -46,6 +48,9 @@ class Ending:
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """The end was asked for: see to it, in the side loop, that it comes."""
         loop.call_later(self._bot.stop_s + FORCE_S, self._force)
+        failure = self._stop.failure
+        if failure and failure.failure is FailureClass.DEAF:
+            loop.call_later(NOTICE_S, self._force_unless_noticed)
 
     async def hold(self, failure: BotFailedError | None) -> None:
         """Stay until the supervisor heeds exit codes, or until it asks for the end.
@@ -83,11 +88,16 @@ class Ending:
         if count:
             _log.info("ended %d processes that the bot had started", count)
 
+    def _force_unless_noticed(self) -> None:
+        if self._vitals.phase in {State.RUNNING, State.PAUSED}:
+            self._force()
+
     def _force(self) -> None:
         """End the process though the bot's loop does not react."""
         if not self._last.acquire(blocking=False):
             return
-        _log.error("the bot did not end within %g s: its event loop hangs; it is ended", self._bot.stop_s)
+        seconds = time.monotonic() - (self._stop.asked_at or 0.0)
+        _log.error("the bot did not end within %.1f s: its event loop hangs; it is ended", seconds)
         failure = self._keeper.end(self._stop.failure)
         self._end_children()
         self._writer.flush(FLUSH_S)

@@ -5,6 +5,7 @@ import time
 
 from bot_runner.notify import Notifier
 from bot_runner.vitals import TICK_S, Vitals
+from toolkit.health import Level
 from toolkit.lifecycle import State
 
 _EXTENSION_S = 15.0
@@ -15,7 +16,8 @@ async def beat(vitals: Vitals, notifier: Notifier, *, watched: bool) -> None:
 
     Parameters:
         vitals: takes the ticks.
-        notifier: hears of them: more time while the bot is not ready, WATCHDOG=1 while it is.
+        notifier: hears of them: more time while the bot is not ready, and WATCHDOG=1, at a third of the
+            time in which it is missed, for as long as the judge does not take the bot for hung.
         watched: the bot's own code runs in this loop, so that its lag is the bot's.
     """
     pause = min(TICK_S, notifier.watchdog_s / 3) if notifier.watchdog_s else TICK_S
@@ -28,5 +30,5 @@ async def beat(vitals: Vitals, notifier: Notifier, *, watched: bool) -> None:
             vitals.ticked(max(0.0, time.monotonic() - began - pause))
         if vitals.state in {State.INITIALIZING, State.BACKOFF}:
             notifier.extend(_EXTENSION_S)
-        if notifier.watchdog_s:
+        if notifier.watchdog_s and vitals.verdict.level is not Level.HUNG:
             notifier.send("WATCHDOG=1")

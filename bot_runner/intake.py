@@ -111,6 +111,7 @@ class Intake:
 
     async def _poll(self) -> tuple[Update, ...]:
         limit = min(ROOM - len(self._unfinished), _LARGEST_BATCH)
+        self._vitals.polls_for(POLL_DEADLINE_S)
         async with asyncio.timeout(POLL_DEADLINE_S):
             return await self._bot.get_updates(
                 offset=self._offset, limit=limit, timeout=POLL_S, allowed_updates=self._allowed
@@ -120,7 +121,12 @@ class Intake:
         # Asked again for each place that gets free, the API would be polled once per update.
         if len(self._unfinished) > ROOM // 2:
             self._room.clear()
-            await self._room.wait()
+            self._vitals.polls_for(None)
+            self._vitals.full = True
+            try:
+                await self._room.wait()
+            finally:
+                self._vitals.full = False
 
     async def _pause(self, error: Exception) -> None:
         fault = classify(error)
@@ -133,4 +139,5 @@ class Intake:
         # One dropped connection is no trouble yet.
         if self._tries.failed >= _TROUBLE_AFTER or fault in {Fault.CONFLICT, Fault.MISROUTED, Fault.FLOOD}:
             self._vitals.trouble("poll", reason)
+        self._vitals.polls_for(pause)
         await asyncio.sleep(pause)

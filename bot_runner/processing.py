@@ -62,6 +62,7 @@ class Processor(BaseUpdateProcessor):
         self._inner, self._vitals, self._done, self._wanted = inner, vitals, done, wanted
         self._left_to_app = wanted is None and _is_apps_own(inner)
         self._under_way: dict[int, int] = {}
+        self._taken = 0
         super().__init__(inner.max_concurrent_updates if self._left_to_app else _UNBOUNDED)
 
     @property
@@ -92,7 +93,7 @@ class Processor(BaseUpdateProcessor):
         """Have the update handled when it is its turn, and count."""
         turns = self.turns
         if turns is None:
-            await self._handle(update, self._inner.do_process_update(update, coroutine))
+            await self._in_turn(update, self._inner.do_process_update(update, coroutine))
             return
         key = order_key(update)
         try:
@@ -101,9 +102,20 @@ class Processor(BaseUpdateProcessor):
             coroutine.close()  # type: ignore[attr-defined]  # Application.process_update is a coroutine
             raise
         try:
-            await self._handle(update, coroutine)
+            await self._in_turn(update, coroutine)
         finally:
             turns.give(key)
+
+    async def _in_turn(self, update: object, work: Awaitable[Any]) -> None:
+        self._moved(1)
+        try:
+            await self._handle(update, work)
+        finally:
+            self._moved(-1)
+
+    def _moved(self, change: int) -> None:
+        self._taken += change
+        self._vitals.moved(self._taken, self.max_concurrent_updates)
 
     async def _handle(self, update: object, work: Awaitable[Any]) -> None:
         number = _id(update)
@@ -128,6 +140,7 @@ class Processor(BaseUpdateProcessor):
         del self._under_way[number]
         self._vitals.in_flight.pop(number, None)
         self._vitals.updates_handled += 1
+        self._moved(0)
         self._done(update)
 
     async def initialize(self) -> None:

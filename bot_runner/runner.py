@@ -8,12 +8,13 @@ import random
 import signal
 from pathlib import Path
 
-from bot_runner import app_kinds, kernel, logs, runs, token_source
+from bot_runner import app_kinds, kernel, logs, runs, stacks, token_source
 from bot_runner.context import Context, Health, Run
 from bot_runner.control import Control
 from bot_runner.ending import Ending
 from bot_runner.failure import BotFailedError
 from bot_runner.heartbeats import beat
+from bot_runner.judge import Judge
 from bot_runner.keeper import Keeper
 from bot_runner.loading import enter_directory
 from bot_runner.notify import Notifier
@@ -26,6 +27,7 @@ from bot_runner.token_lock import TokenLock
 from bot_runner.vitals import Vitals
 from toolkit.botfile import BotFile
 from toolkit.errors import RefusedError
+from toolkit.health import Verdict
 from toolkit.ipc.server import ControlServer
 from toolkit.lifecycle import FailureClass, State
 from toolkit.secrets import bot_id
@@ -67,6 +69,7 @@ class Runner:
         self._server = ControlServer(Path(bot.files.socket), control.methods())
         self._strays = [StrayOutput(number, self._writer, self._redact) for number in (1, 2)]
         self._ending = Ending(bot, born, self._stop, self._vitals, self._keeper, self._writer)
+        self._judge = Judge(self._vitals, bot.health, self._condemn)
         self._lock: TokenLock | None = None
 
     def run(self, complaints: list[str]) -> int:
@@ -83,6 +86,7 @@ class Runner:
             signal.signal(number, self._on_signal)
         self._stop.listen(lambda: self._side.soon(self._ending.arm, self._side.loop))
         self._side.keep(self._watch())
+        self._side.keep(self._judge.watch())
         self._keeper.begin()
         for complaint in complaints:
             _log.warning("%s", complaint)
@@ -113,6 +117,12 @@ class Runner:
             self._side.soon(self._usage.sample)
         self._said = state
         self._notifier.send(*word, f"STATUS={vitals.said or text}")
+
+    def _condemn(self, verdict: Verdict) -> None:
+        """End a bot that is deaf; what it was at is in the log, whatever its end looks like."""
+        reason = "; ".join(verdict.reasons)
+        _log.error("deaf: %s\n%s\n%s", reason, stacks.threads(), stacks.tasks(self._loop))
+        self._stop.fail(BotFailedError(FailureClass.DEAF, reason))
 
     async def _watch(self) -> None:
         """Look at memory and processor time now and then, in the side loop, and read what the bot prints."""

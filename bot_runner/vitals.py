@@ -1,8 +1,12 @@
 """What is known of the running bot: written by its loop, read by the control socket's thread."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
+from toolkit.health import Sample, Verdict
 from toolkit.lifecycle import State
 
 # More often would cost an idle bot more processor time than its polls do.
@@ -14,11 +18,18 @@ class Vitals:
 
     Parameters:
         changed: called after each change of state or reasons, in the thread that made it.
+
+    Attributes:
+        phase: the state without regard to troubles.
+        poller: the task that polls, where one is to.
+        full: whether the poller waits for room.
+        verdict: the judge's last word.
     """
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._changed = changed
-        self._phase = State.INITIALIZING
+        self._lock = threading.RLock()
+        self.phase = State.INITIALIZING
         self._reason = "starting"
         self._troubles: dict[str, str] = {}
         self.started = time.monotonic()
@@ -31,14 +42,20 @@ class Vitals:
         self.last_poll: float | None = None
         self.last_tick: float | None = None
         self.last_beat: float | None = None
+        self.poller: asyncio.Task[Any] | None = None
+        self.full = False
+        self.verdict = Verdict()
+        self._poll_due: float | None = None
+        self._lanes = (0, 1)
+        self._moved = self._awake = self.started
         self._lag = 0.0
 
     @property
     def state(self) -> State:
         """Where the bot is in its life; DEGRADED is running with a trouble."""
-        if self._phase is State.RUNNING and self._troubles:
+        if self.phase is State.RUNNING and self._troubles:
             return State.DEGRADED
-        return self._phase
+        return self.phase
 
     @property
     def reasons(self) -> list[str]:
@@ -47,9 +64,10 @@ class Vitals:
         return reasons + list(self._troubles.values())
 
     def _enter(self, phase: State, reason: str) -> None:
-        if (phase, reason) != (self._phase, self._reason):
-            self._phase, self._reason = phase, reason
-            self._changed()
+        with self._lock:
+            if (phase, reason) != (self.phase, self._reason):
+                self.phase, self._reason = phase, reason
+                self._changed()
 
     def waits(self, reason: str) -> None:
         """It is not ready yet, and this is what it waits for."""
@@ -57,7 +75,7 @@ class Vitals:
 
     def is_ready(self) -> None:
         """It works: the first time, or again after a pause. What ends does not begin anew by that."""
-        if self._phase not in {State.INITIALIZING, State.PAUSED}:
+        if self.phase not in {State.INITIALIZING, State.PAUSED}:
             return
         self.ready = True
         self._enter(State.RUNNING, "")
@@ -79,20 +97,22 @@ class Vitals:
             source: who says so; one source has one trouble.
             reason: one line for people.
         """
-        if self._troubles.get(source) != reason:
-            self._troubles = {**self._troubles, source: reason}
-            self._changed()
+        with self._lock:
+            if self._troubles.get(source) != reason:
+                self._troubles = {**self._troubles, source: reason}
+                self._changed()
 
     def well(self, source: str) -> None:
         """That source's trouble is over."""
-        if source in self._troubles:
-            self._troubles = {key: text for key, text in self._troubles.items() if key != source}
-            self._changed()
+        with self._lock:
+            if source in self._troubles:
+                self._troubles = {key: text for key, text in self._troubles.items() if key != source}
+                self._changed()
 
     def says(self, text: str) -> None:
         """The bot's own words on how it is; what it waits for, while it is not ready."""
         self.said = text
-        if self._phase is State.INITIALIZING:
+        if self.phase is State.INITIALIZING:
             self.waits(text)
         else:
             self._changed()
@@ -100,6 +120,23 @@ class Vitals:
     def polled(self) -> None:
         """A getUpdates was answered."""
         self.last_poll = time.monotonic()
+
+    def polls_for(self, seconds: float | None) -> None:
+        """The poller may be silent for so long from now: a poll, or a pause; None where it is not to poll."""
+        self._poll_due = None if seconds is None else time.monotonic() + seconds
+
+    def moved(self, taken: int, lanes: int) -> None:
+        """An update has begun or ended.
+
+        Parameters:
+            taken: how many turns are taken now.
+            lanes: how many there are.
+        """
+        self._lanes, self._moved = (taken, lanes), time.monotonic()
+
+    def woke(self) -> None:
+        """The process stood still until now, as by SIGSTOP: that time counts against nothing."""
+        self._awake = time.monotonic()
 
     def ticked(self, lag_s: float) -> None:
         """The bot's loop turned, this much later than it should have."""
@@ -127,3 +164,21 @@ class Vitals:
         """How long the oldest update has been in its handler; None where none is."""
         began = list(self.in_flight.values())
         return time.monotonic() - min(began) if began else None
+
+    def sample(self) -> Sample:
+        """The bot now, as the judge looks at it."""
+
+        def since(moment: float | None) -> float | None:
+            return None if moment is None else time.monotonic() - max(moment, self._awake)
+
+        began, polls = list(self.in_flight.values()), self.phase is State.RUNNING
+        lag = since(self.last_tick)
+        taken, lanes = self._lanes
+        return Sample(
+            loop_lag_s=None if lag is None else lag - TICK_S,
+            beat_age_s=since(self.last_beat),
+            poll_overdue_s=since(self._poll_due) if polls else None,
+            poller_lives=not (polls and self.poller is not None and self.poller.done()),
+            oldest_in_flight_s=since(min(began)) if began else None,
+            stalled_s=since(self._moved) if self.full or taken >= lanes else None,
+        )

@@ -69,6 +69,24 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     healthy_s: float = 60.0
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """When a bot that runs is not well, in seconds; `toolkit.health` has the rule.
+
+    Parameters:
+        loop_s: its event loop blocked for longer is a hang; likewise a program that sent WATCHDOG=1 and
+            does no more. A third of it is told as a trouble.
+        poll_s: a poll later than its own deadline by more is a hang. A third of it is a trouble.
+        handler_s: an update in its handler for longer is a trouble.
+        stuck_s: all turns taken, and no update begun or ended for longer, is a hang. By default as long as
+            an up- or download may take.
+    """
+
+    loop_s: float = 90.0
+    poll_s: float = 30.0
+    handler_s: float = 120.0
+    stuck_s: float = 600.0
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True):
     """How the runner writes the bot's log.
 
@@ -102,6 +120,7 @@ class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         config: the merged configuration.
         origins: for each dotted key of ``config`` the scope it comes from.
         endpoint: the Bot API server, without a path.
+        health: when it counts as hung.
         concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
         stop_s: seconds from SIGTERM to the end that the bot has to drain.
         hold_s: seconds after its start before which the runner does not end by itself, because
@@ -122,6 +141,7 @@ class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     origins: dict[str, str] = msgspec.field(default_factory=dict)
     limits: Limits = Limits()
     restart: Restart = Restart()
+    health: Health = Health()
     log: Log = Log()
     files: Files
     concurrency: int | None = None

@@ -118,7 +118,9 @@ class FailureClass(Enum):
         78, "bad configuration", "mend the bot's configuration, then deploy", False
     )  # EX_CONFIG
     CRASH_LOOP = _Class(100, "crash loop", "see `toolkit bot logs`; then `toolkit admin start-bot`", False)
-    DEAF = _Class(101, "deaf", "the poller died or hung; it is restarted by itself", True)
+    DEAF = _Class(
+        101, "deaf", "the log tells what it hung at (`toolkit bot logs`); it is restarted by itself", True
+    )
 
     @property
     def code(self) -> int:

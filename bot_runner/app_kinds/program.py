@@ -29,6 +29,8 @@ def environment(run: Run, notify_socket: Path) -> dict[str, str]:
         "BOT_STATE": bot.files.state,
         "BOT_CONFIG": json.dumps(bot.config, ensure_ascii=False),
         "NOTIFY_SOCKET": str(notify_socket),
+        # sd_watchdog_enabled(3): it may send WATCHDOG=1, and if it does, is held to it.
+        "WATCHDOG_USEC": str(int(bot.health.loop_s * 1e6)),
     }
     if bot.app.token_env and run.token:
         own[bot.app.token_env] = run.token

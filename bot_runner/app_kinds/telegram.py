@@ -81,7 +81,7 @@ class Session:
         await self._insist("deleteWebhook", lambda: bot.delete_webhook(drop_pending_updates=False))
         await self._insist("getUpdates", self._intake.probe)
         await app.start()
-        self._polling = asyncio.create_task(self._intake.run(), name="intake")
+        self._polling = self._run.vitals.poller = asyncio.create_task(self._intake.run(), name="intake")
         await asyncio.sleep(0)
         self._run.vitals.is_ready()
 
@@ -93,8 +93,13 @@ class Session:
         """
         if self._polling is not None:
             await asyncio.wait({self._polling})
-            self._polling.result()
-        raise BotFailedError(FailureClass.DEAF, "the poller ended")
+            if self._polling.cancelled():
+                raise BotFailedError(FailureClass.DEAF, "the poller has ended: something cancelled it")
+            error = self._polling.exception()
+            if isinstance(error, BotFailedError):
+                raise error
+            _log.error("the poller has ended", exc_info=error)
+        raise BotFailedError(FailureClass.DEAF, "the poller has ended")
 
     async def _insist(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call until it succeeds; only a refused token ends that."""

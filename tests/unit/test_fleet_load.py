@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from toolkit.botfile import App, Limits, Log, Restart
+from toolkit.botfile import App, Health, Limits, Log, Restart
 from toolkit.errors import InvalidFleetError, UsageError
 from toolkit.fleet.loader import load
 from toolkit.fleet.model import Position
@@ -33,6 +33,7 @@ types:
     config: {kind: echo}
     environment: {TZ: Europe/Berlin, EMPTY: ""}
     limits: {open_files: 2048, processes: 50, core_bytes: 1, nice: 5}
+    health: {loop: 3s, stuck: 1h}
     restart: {policy: never, pause: 500ms, pause_max: 2m, limit: 0, healthy: 1h}
     log: {format: text, level: DEBUG, max_bytes: 1MiB, keep: 0}
     stop_timeout: 90
@@ -80,6 +81,7 @@ def test_every_key_finds_its_place(folder):
     assert echo.endpoint == "http://[::1]:9000"
     assert echo.environment == {"TZ": "Europe/Berlin", "EMPTY": ""}
     assert echo.limits == Limits(open_files=2048, processes=50, core_bytes=1, nice=5)
+    assert echo.health == Health(loop_s=3.0, stuck_s=3600.0)
     assert echo.restart == Restart(policy="never", pause_s=0.5, pause_max_s=120, limit=0, healthy_s=3600)
     assert echo.log == Log(format="text", level="DEBUG", max_bytes=2**20, keep=0)
     assert echo.stop_s == 90
@@ -87,6 +89,7 @@ def test_every_key_finds_its_place(folder):
     assert worker.app == App(kind="async", target="worker:main", ready="app", search=(str(folder),))
     assert (worker.directory, worker.python, worker.stop_s) == (str(folder), "", 10)
     assert (worker.limits, worker.restart, worker.log) == (Limits(), Restart(), Log())
+    assert worker.health == Health()
     program = (str(folder / "bin/program"), "--flag", "")
     assert fleet.types["program"].app == App(kind="exec", argv=program, token_env="TOKEN")
 
@@ -109,7 +112,7 @@ def test_bots_of_all_files_with_absolute_references(folder):
 def test_positions_and_sources(folder, monkeypatch):
     monkeypatch.chdir(folder)
     fleet = load(Path("fleet.yaml"), {})
-    assert fleet.position("bots", "alice", "config", "greeting") == Position("fleet.yaml", 24)
+    assert fleet.position("bots", "alice", "config", "greeting") == Position("fleet.yaml", 25)
     assert fleet.position("bots", "carol", "token") == Position("bots.d/more.yaml", 5)
     assert fleet.position("types", "echo", "nowhere") == Position("fleet.yaml", 8)
     assert [source.path for source in fleet.sources] == [folder / "fleet.yaml", folder / "bots.d/more.yaml"]

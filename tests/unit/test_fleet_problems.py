@@ -111,6 +111,8 @@ def lines(problems: list[Problem]) -> list[tuple[int, str]]:
             "types.tasks.restart.pause_max",
             "shorter",
         ),
+        (HEAD + TASKS + "    health: {loop: 500ms}", "types.tasks.health.loop", "from 1 s to 86400 s"),
+        (HEAD + TASKS + "    health: {lop: 5s}", "types.tasks.health.lop", "loop"),
         (HEAD + TASKS + "    restart: {policy: always}", "types.tasks.restart.policy", "unexpected, never"),
         (HEAD + TASKS + "    log: {max_bytes: 10}", "types.tasks.log.max_bytes", "from 10KB to 10GB"),
         (HEAD + TASKS + "    log: {max_bytes: 10Mb}", "types.tasks.log.max_bytes", "such as 64KB"),

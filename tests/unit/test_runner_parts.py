@@ -70,6 +70,35 @@ def test_the_oldest_update_counts():
     assert vitals.oldest_in_flight_s == pytest.approx(9, abs=1)
 
 
+def test_time_that_the_process_stood_still_counts_against_nothing():
+    vitals = Vitals()
+    vitals._awake -= 1000
+    vitals.is_ready()
+    vitals.moved(1, 1)
+    vitals.in_flight = {1: time.monotonic() - 100}
+    vitals.polls_for(-50)
+    vitals.last_tick = time.monotonic() - 100
+    vitals._moved = time.monotonic() - 100
+    ages = ("loop_lag_s", "poll_overdue_s", "oldest_in_flight_s", "stalled_s")
+    sample = vitals.sample()
+    assert all(getattr(sample, age) > 40 for age in ages)
+    vitals.woke()
+    sample = vitals.sample()
+    assert all(getattr(sample, age) < 10 for age in ages)
+    assert vitals.oldest_in_flight_s > 90
+
+
+def test_no_poll_is_missed_while_none_is_wanted():
+    vitals = Vitals()
+    vitals._awake -= 1000
+    vitals.polls_for(-50)
+    assert vitals.sample().poll_overdue_s is None
+    vitals.is_ready()
+    assert vitals.sample().poll_overdue_s > 40
+    vitals.polls_for(None)
+    assert vitals.sample().poll_overdue_s is None
+
+
 def test_a_config_cannot_be_changed():
     config = frozen({"a": {"b": [1, {"c": 2}]}})
     assert config["a"]["b"][1]["c"] == 2

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.botfile import TELEGRAM_API, App, Limits, Log, Restart
+from toolkit.botfile import TELEGRAM_API, App, Health, Limits, Log, Restart
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.model import Bot, Fleet, Position, Type
 from toolkit.fleet.quantities import byte_count, seconds
@@ -51,6 +51,7 @@ def _type(name: str, entry: Mapping[str, Any], document: Document) -> Type:
         environment=entry.get("environment", {}),
         limits=Limits(**entry.get("limits", {})),
         restart=_restart(entry.get("restart", {})),
+        health=_health(entry.get("health", {})),
         log=_log(entry.get("log", {})),
         concurrency=_concurrency(entry.get("concurrency", "auto")),
         stop_s=seconds(entry.get("stop_timeout", 10.0)),
@@ -75,6 +76,10 @@ def _restart(entry: Mapping[str, Any]) -> Restart:
     fields: dict[str, Any] = {key: value for key, value in entry.items() if key not in durations}
     fields |= {field: seconds(entry[key]) for key, field in durations.items() if key in entry}
     return Restart(**fields)
+
+
+def _health(entry: Mapping[str, str | float]) -> Health:
+    return Health(**{f"{key}_s": seconds(value) for key, value in entry.items()})
 
 
 def _concurrency(value: str | int) -> int | None:

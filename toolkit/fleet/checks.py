@@ -16,6 +16,11 @@ _DURATIONS: dict[Keys, tuple[float, float]] = {
     ("restart", "pause_max"): (0.1, 86_400),
     ("restart", "healthy"): (1, 604_800),
     ("stop_timeout",): (1, 600),
+    # A loop tells every 2 s that it turns; a day is as good as never.
+    ("health", "loop"): (1, 86_400),
+    ("health", "poll"): (1, 86_400),
+    ("health", "handler"): (1, 86_400),
+    ("health", "stuck"): (1, 86_400),
 }
 _LOG_BYTES = (10_000, 10_000_000_000)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from toolkit.botfile import App, Limits, Log, Restart
+from toolkit.botfile import App, Health, Limits, Log, Restart
 from toolkit.secrets import TokenReference
 
 
@@ -50,6 +50,7 @@ class Type:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     restart: Restart = Restart()
+    health: Health = Health()
     log: Log = Log()
     concurrency: int | None = None
     stop_s: float = 10.0

@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 # `all` is a selector, and the supervisor's own log is called supervisord.log.
 RESERVED_BOT_NAMES = ("all", "supervisord")
 # Set by the unit itself.
-RESERVED_VARIABLES = ("BOT_TOOLKIT_UNIT", "NOTIFY_SOCKET")
+RESERVED_VARIABLES = ("BOT_TOOLKIT_UNIT", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 
 _IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 _NO_NUL = "^[^\\u0000]*$"
@@ -206,6 +206,17 @@ RESTART = _object(
     },
 )
 
+HEALTH = _object(
+    "a mapping of health limits",
+    "When a bot that runs is not well. One that hangs is ended as deaf and started again.",
+    {
+        "loop": _duration("The event loop, or a program's WATCHDOG=1, later than this: it hangs.", "90s"),
+        "poll": _duration("A poll later than its own deadline by more than this: it hangs.", "30s"),
+        "handler": _duration("An update in its handler for longer: a trouble, but no hang.", "2m"),
+        "stuck": _duration("All turns taken, and none begun or ended for longer: it hangs.", "10m"),
+    },
+)
+
 LOG = _object(
     "a mapping of log settings",
     "The bot's log.",
@@ -263,6 +274,7 @@ TYPE = _object(
         },
         "limits": LIMITS,
         "restart": RESTART,
+        "health": HEALTH,
         "log": LOG,
         "concurrency": {
             "title": "auto, or a whole number from 1 to 256",

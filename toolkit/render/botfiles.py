@@ -35,6 +35,7 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
         origins=config.origins,
         limits=type_.limits,
         restart=type_.restart,
+        health=type_.health,
         log=type_.log,
         files=Files(
             state=str(paths.state(bot)),

@@ -1,0 +1,56 @@
+"""Looks at the bot from the side loop, also while the bot's own loop hangs, and condemns one that is deaf."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from bot_runner.vitals import Vitals
+from toolkit import health
+from toolkit.botfile import Health
+from toolkit.health import Level, Verdict
+from toolkit.lifecycle import State
+
+# So many verdicts in a row; one alone may be the moment before the bot recovers.
+PATIENCE = 3
+SOURCE = "health"
+# An unready bot may import for long, and one that ends has its deadline.
+_JUDGED = frozenset({State.RUNNING, State.DEGRADED, State.PAUSED})
+
+
+class Judge:
+    """Judges one run.
+
+    Parameters:
+        vitals: are looked at, and take the verdict.
+        limits: the bot's own.
+        condemn: called once, in the side loop, with the last of too many verdicts in a row that it hangs.
+    """
+
+    def __init__(self, vitals: Vitals, limits: Health, condemn: Callable[[Verdict], None]) -> None:
+        self._vitals, self._limits, self._condemn = vitals, limits, condemn
+        self._hung = 0
+        self.interval_s = health.interval_s(limits)
+
+    async def watch(self) -> None:
+        """Look again and again, until the bot is condemned."""
+        slack = max(1.0, self.interval_s)
+        while self._hung < PATIENCE:
+            before = time.monotonic()
+            await asyncio.sleep(self.interval_s)
+            if time.monotonic() - before > self.interval_s + slack:
+                # This thread stood still too: the process was stopped, or the machine has no time for it.
+                self._vitals.woke()
+            self.look()
+
+    def look(self) -> None:
+        """Look once."""
+        vitals = self._vitals
+        judged = vitals.state in _JUDGED
+        verdict = vitals.verdict = health.judge(vitals.sample(), self._limits) if judged else Verdict()
+        if verdict.reasons:
+            vitals.trouble(SOURCE, "; ".join(verdict.reasons))
+        else:
+            vitals.well(SOURCE)
+        self._hung = self._hung + 1 if verdict.level is Level.HUNG else 0
+        if self._hung == PATIENCE:
+            self._condemn(verdict)

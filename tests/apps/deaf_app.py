@@ -1,0 +1,70 @@
+"""Bots that become deaf, each in its own way."""
+
+import asyncio
+import time
+
+from telegram import Update
+from telegram.ext import (
+    Application,
+    ApplicationBuilder,
+    CommandHandler,
+    ContextTypes,
+    MessageHandler,
+    filters,
+)
+from telegram.request import HTTPXRequest
+
+from bot_runner import intake
+from bot_runner.context import Context
+
+
+async def echo(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
+    await update.effective_message.reply_text(update.effective_message.text)
+
+
+async def block(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    time.sleep(float(context.args[0]))  # noqa: ASYNC251  this is the fault
+
+
+async def never(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    await asyncio.Event().wait()
+
+
+async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    """End the runner's own poller, as an app that cancels all tasks does."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == "intake":
+            task.cancel()
+
+
+def _with_handlers(builder: ApplicationBuilder, context: Context) -> Application:
+    application = builder.token(context.token).base_url(f"{context.endpoint}/bot").build()
+    for name, handler in {"block": block, "never": never, "cancel": cancel}.items():
+        application.add_handler(CommandHandler(name, handler))
+    application.add_handler(MessageHandler(filters.TEXT, echo))
+    return application
+
+
+def build(context: Context) -> Application:
+    return _with_handlers(ApplicationBuilder(), context)
+
+
+class Wedged(HTTPXRequest):
+    """Answers the first poll, which is the probe; no later one ever ends, not even when it is cancelled."""
+
+    polls = 0
+
+    async def do_request(self, *args, **kwargs):
+        if kwargs["url"].endswith("/getUpdates"):
+            self.polls += 1
+        while self.polls > 1:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                continue
+        return await super().do_request(*args, **kwargs)
+
+
+def wedged(context: Context) -> Application:
+    intake.POLL_DEADLINE_S = 1.0  # what a test can wait for
+    return _with_handlers(ApplicationBuilder().get_updates_request(Wedged()), context)

@@ -1,0 +1,138 @@
+"""Each way to be deaf, for real: seen, told, ended with its class; and what is none of them is not ended."""
+
+import signal
+import socket
+import sys
+import time
+
+import pytest
+
+from bot_runner.judge import PATIENCE
+from toolkit.botfile import Health
+from toolkit.health import interval_s
+from toolkit.lifecycle import FailureClass
+
+QUICK = Health(loop_s=1.0, poll_s=1.0, handler_s=1.0, stuck_s=2.0)
+DEAF = FailureClass.DEAF.code
+
+
+@pytest.fixture
+def deaf(bot):
+    return bot.app("telegram", "deaf_app:build").change(health=QUICK, stop_s=1.0)
+
+
+def last_words(bot) -> str:
+    return next(text for text in bot.messages("bot_runner") if text.startswith("deaf: "))
+
+
+def several_looks() -> None:
+    """Let the judge look more often than it has patience."""
+    time.sleep((PATIENCE + 2) * interval_s(QUICK))
+
+
+def test_a_blocked_loop_is_ended_with_the_stack_that_blocks_it(deaf, sandbox):
+    deaf.up()
+    sandbox.say(deaf.id, "/block 60")
+    deaf.until("DEGRADED", "the event loop has been blocked for more than 1 s")
+    assert deaf.ended() == DEAF
+    last = deaf.record().last_exit
+    assert (last.kind, last.failure) == ("failed", "DEAF")
+    assert "the event loop has been blocked" in last.reason
+    assert "in block" in last_words(deaf)
+
+
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_handlers_that_all_never_return_are_ended_with_their_tasks_told(deaf, sandbox, concurrency):
+    deaf.change(concurrency=concurrency).up()
+    for chat in range(1, concurrency):
+        sandbox.say(deaf.id, "/never", chat_id=chat)
+    if concurrency > 1:
+        deaf.until("DEGRADED", "an update has been in its handler for more than 1 s")
+        several_looks()
+        assert sandbox.ask(deaf.id, "one lane is free", chat_id=99)
+    sandbox.say(deaf.id, "/never", chat_id=concurrency)
+    deaf.until("DEGRADED", "the handlers are stuck")
+    assert deaf.ended() == DEAF
+    assert last_words(deaf).count("in never") == concurrency
+    assert "waits for a Future" in last_words(deaf)
+
+
+def test_one_stuck_chat_that_fills_the_room_is_ended(deaf, sandbox):
+    deaf.up()
+    sandbox.flood(deaf.id, 60, "/never")
+    assert deaf.ended() == DEAF
+    assert "the handlers are stuck" in deaf.record().last_exit.reason
+
+
+def test_a_poller_that_something_cancelled_ends_the_bot(deaf, sandbox):
+    deaf.up()
+    sandbox.say(deaf.id, "/cancel")
+    assert deaf.ended() == DEAF
+    assert "something cancelled it" in deaf.record().last_exit.reason
+
+
+def test_a_poll_that_cannot_even_be_cancelled_ends_the_bot(deaf):
+    deaf.app("telegram", "deaf_app:wedged").up()
+    deaf.until("DEGRADED", "the poll is overdue by more than 1 s")
+    assert deaf.ended() == DEAF
+    assert "in do_request" in last_words(deaf)
+
+
+def test_an_async_bot_that_blocks_its_loop_is_ended(deaf):
+    deaf.app("async", "tasks_app:blocked", ready="app").up()
+    assert deaf.ended() == DEAF
+
+
+def test_a_program_that_stops_to_send_its_watchdog_word_is_ended(deaf):
+    script = (
+        "import os, socket, sys, time\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n"
+        "assert os.environ['WATCHDOG_USEC'] == '1000000'\n"
+        "s.send(b'READY=1\\nWATCHDOG=1'); time.sleep(60)\n"
+    )
+    deaf.app("exec", argv=(sys.executable, "-c", script), ready="app").up()
+    assert deaf.ended() == DEAF
+    assert "has not sent WATCHDOG=1" in deaf.record().last_exit.reason
+
+
+def test_a_bot_that_was_stopped_and_goes_on_is_not_ended(deaf, sandbox):
+    deaf.change(concurrency=1).up()
+    sandbox.ask(deaf.id, "hello")
+    deaf.runner.send_signal(signal.SIGSTOP)
+    time.sleep(6.0)
+    deaf.runner.send_signal(signal.SIGCONT)
+    assert sandbox.ask(deaf.id, "there?")
+    several_looks()
+    assert deaf.ask("health")["state"] == "RUNNING"
+    assert deaf.record().starts == 1
+
+
+def test_neither_silence_nor_an_outage_is_a_hang(deaf, sandbox):
+    deaf.up()
+    several_looks()
+    assert deaf.ask("health")["state"] == "RUNNING"
+    for kind in ("hang", "drop", "502"):
+        sandbox.fault(deaf.id, "getUpdates", kind)
+        sandbox.say(deaf.id, f"during {kind}")
+        several_looks()
+        sandbox.heal(deaf.id)
+        deaf.until("RUNNING")
+    assert len(sandbox.wait_for_answers(deaf.id, 3)) == 3
+    assert deaf.runner.poll() is None
+
+
+def test_the_watchdog_is_fed_until_the_bot_hangs(deaf, sandbox, short_dir):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(short_dir / "n"))
+        supervisor.settimeout(10)
+        deaf.change(concurrency=1, health=Health(loop_s=5, poll_s=5, handler_s=1, stuck_s=1), stop_s=3.0)
+        deaf.up(NOTIFY_SOCKET=str(short_dir / "n"), WATCHDOG_USEC="300000")
+        sandbox.say(deaf.id, "/never")
+        heard = []
+        while "STOPPING=1" not in heard:
+            heard.append(supervisor.recv(4096).decode().partition("\n")[0])
+        told = next(i for i, text in enumerate(heard) if "the handlers are stuck" in text)
+        assert "WATCHDOG=1" in heard[:told]
+        # The loop turns on, and a last word may have been under way when the verdict fell.
+        assert heard[told:].count("WATCHDOG=1") <= 1
+    assert deaf.ended() == DEAF
