@@ -27,6 +27,7 @@ class FleetPaths:
         place: the supervisor and its mode.
         root: in system mode what all lies under.
         user_units: where systemd's user manager looks for units.
+        include: the pattern of units that the machine's supervisord includes; None is Debian's.
 
     In user mode sockets do not lie in ``XDG_RUNTIME_DIR``: that folder ends with the user's last login,
     while a private supervisord goes on.
@@ -37,6 +38,7 @@ class FleetPaths:
     place: Place = PRIVATE_SUPERVISORD
     root: Path = Path("/")
     user_units: Path | None = None
+    include: Path | None = None
 
     @property
     def is_system(self) -> bool:
@@ -48,7 +50,14 @@ class FleetPaths:
         """The folder in which the supervisor finds rendered units; in system mode those of others too."""
         if self.place.backend == "systemd":
             return self.root / "etc/systemd/system" if self.is_system else self.user_units or self.home
-        return self.root / "etc/supervisor/conf.d" if self.is_system else self.home / "units"
+        return self._included.parent
+
+    @property
+    def _included(self) -> Path:
+        """The pattern of units that a supervisord includes."""
+        if self.is_system:
+            return self.include or self.root / "etc/supervisor/conf.d/*.conf"
+        return self.home / "units/*.conf"
 
     @property
     def config(self) -> Path:
@@ -128,7 +137,9 @@ class FleetPaths:
     def unit(self, bot: str) -> Path:
         """The bot's unit as a file."""
         systemd = self.place.backend == "systemd"
-        return self.units / (self.service(bot) if systemd else f"{self.program(bot)}.conf")
+        if systemd:
+            return self.units / self.service(bot)
+        return self._included.with_name(self._included.name.replace("*", self.program(bot)))
 
     def program(self, bot: str) -> str:
         """The bot's name under supervisord."""
@@ -165,8 +176,8 @@ class FleetPaths:
         return self.run / bot / "control.sock"
 
     def log(self, bot: str) -> Path:
-        """The bot's log, written and rotated by its runner."""
-        return self.logs / f"{bot}.log"
+        """The bot's log, written and rotated by its runner: in system mode in a folder of the bot's own."""
+        return self.logs / bot / f"{bot}.log" if self.is_system else self.logs / f"{bot}.log"
 
     def stray_log(self, bot: str) -> Path:
         """What the supervisor catches before the runner's own log is open."""
@@ -183,7 +194,9 @@ def _xdg(variable: str, default: str) -> Path:
     return Path(given) if os.path.isabs(given) else Path.home() / default
 
 
-def fleet_paths(fleet: str, root: Path | None = None, place: Place = PRIVATE_SUPERVISORD) -> FleetPaths:
+def fleet_paths(
+    fleet: str, root: Path | None = None, place: Place = PRIVATE_SUPERVISORD, include: Path | None = None
+) -> FleetPaths:
     """The paths of a fleet.
 
     Parameters:
@@ -191,10 +204,11 @@ def fleet_paths(fleet: str, root: Path | None = None, place: Place = PRIVATE_SUP
         root: what takes the place of the user's state folder, or in system mode of ``/``, for tests and
             trials.
         place: the supervisor and its mode.
+        include: the pattern of units that the machine's supervisord includes, where it is not Debian's.
     """
     if place.mode == "system":
         under = (root or Path("/")).absolute()
-        return FleetPaths(fleet, under / "var/lib" / _NAME / fleet, place, under)
+        return FleetPaths(fleet, under / "var/lib" / _NAME / fleet, place, under, include=include)
     home = (root or default_root()).absolute() / fleet
     units = _xdg("XDG_CONFIG_HOME", ".config") / "systemd/user" if place.backend == "systemd" else None
     return FleetPaths(fleet, home, place, user_units=units)

@@ -1,5 +1,6 @@
 """The XML-RPC that supervisord speaks, held against the standard library's, and answers that are none."""
 
+import dataclasses
 import os
 import shutil
 import socket
@@ -16,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.backends.supervisord import codec
+from toolkit.backends.supervisord.private import PrivateDaemon
+from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import FaultError, HungError, NotRunningError, Rpc
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import FleetPaths
@@ -79,6 +82,10 @@ def paths() -> Iterator[FleetPaths]:
     shutil.rmtree(home)
 
 
+def reach(paths: FleetPaths) -> Reach:
+    return PrivateDaemon(paths).reach
+
+
 class Server:
     """Takes one connection after another and gives each to a function."""
 
@@ -119,13 +126,13 @@ def replying(*replies: bytes) -> Callable[[socket.socket], None]:
 
 def test_one_connection_serves_many_calls(paths):
     with Server(paths, replying(answer(1), answer(2))):
-        rpc = Rpc(paths, 5)
+        rpc = Rpc(reach(paths), 5)
         assert [rpc("a.b"), rpc("a.b")] == [1, 2]
 
 
 def test_a_kept_connection_that_was_closed_is_made_anew(paths):
     with Server(paths, replying(answer(1)), replying(answer(2))):
-        rpc = Rpc(paths, 5)
+        rpc = Rpc(reach(paths), 5)
         assert [rpc("a.b"), rpc("a.b")] == [1, 2]
 
 
@@ -138,7 +145,7 @@ def drip(connection: socket.socket) -> None:
 
 def test_an_answer_that_comes_byte_by_byte_does_not_stretch_the_deadline(paths):
     with Server(paths, drip), pytest.raises(HungError, match=r"no answer within 0\.4 s"):
-        Rpc(paths, 0.4)("a.b")
+        Rpc(reach(paths), 0.4)("a.b")
 
 
 @pytest.mark.parametrize(
@@ -154,12 +161,12 @@ def test_an_answer_that_comes_byte_by_byte_does_not_stretch_the_deadline(paths):
 )
 def test_an_answer_that_is_none_is_a_clean_error(paths, reply):
     with Server(paths, replying(reply)), pytest.raises(BackendError, match=r"supervisord (answered|gave)"):
-        Rpc(paths, 5)("a.b")
+        Rpc(reach(paths), 5)("a.b")
 
 
 def test_an_error_leaves_no_half_read_connection(paths):
     with Server(paths, replying(answer(1, b"HTTP/1.1 400 Bad")), replying(answer(2))):
-        rpc = Rpc(paths, 5)
+        rpc = Rpc(reach(paths), 5)
         with pytest.raises(BackendError, match="400"):
             rpc("a.b")
         assert rpc("a.b") == 2
@@ -170,7 +177,7 @@ def test_a_fault_is_raised_alone_and_returned_among_many(paths):
     alone = xmlrpc.client.dumps(xmlrpc.client.Fault(10, "BAD_NAME: x")).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(alone)
     with Server(paths, replying(head + alone, answer([1, fault]))):
-        rpc = Rpc(paths, 5)
+        rpc = Rpc(reach(paths), 5)
         with pytest.raises(FaultError, match="refused startProcess x: BAD_NAME: x") as caught:
             rpc("supervisor.startProcess", "x", False)
         assert caught.value.code == 10
@@ -181,10 +188,10 @@ def test_a_fault_is_raised_alone_and_returned_among_many(paths):
 
 def test_no_socket_and_a_refusing_one_are_not_running(paths):
     with pytest.raises(NotRunningError, match="fleet demo is not running"):
-        Rpc(paths, 5)("a.b")
+        Rpc(reach(paths), 5)("a.b")
     Server(paths)._listener.close()
     with pytest.raises(NotRunningError):
-        Rpc(paths, 5)("a.b")
+        Rpc(reach(paths), 5)("a.b")
 
 
 def test_no_permission_is_refused(paths):
@@ -196,6 +203,26 @@ def test_no_permission_is_refused(paths):
         os.seteuid(65534 if user == 0 else user)
         try:
             with pytest.raises(RefusedError, match="Permission denied"):
-                Rpc(paths, 5)("a.b")
+                Rpc(reach(paths), 5)("a.b")
         finally:
             os.seteuid(user)
+
+
+def test_a_password_is_sent_and_never_shown(paths):
+    asked = []
+
+    def talk(connection):
+        asked.append(connection.recv(65536))
+        connection.sendall(answer(1))
+
+    with_login = dataclasses.replace(reach(paths), login="admin:thus far")
+    with Server(paths, talk):
+        assert Rpc(with_login, 5)("a.b") == 1
+    assert b"\r\nAuthorization: Basic YWRtaW46dGh1cyBmYXI=\r\n" in asked[0]
+    assert "thus far" not in repr(with_login)
+
+
+def test_a_refused_password_is_said(paths):
+    refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-length: 0\r\n\r\n"
+    with Server(paths, replying(refusal)), pytest.raises(RefusedError, match="asks for a password"):
+        Rpc(reach(paths), 5)("a.b")

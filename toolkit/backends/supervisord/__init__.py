@@ -1,27 +1,27 @@
-"""A private supervisord: one per fleet, started by `toolkit up`, spoken to on its own Unix socket alone."""
+"""supervisord: a private one, one per fleet, or the machine's; spoken to on its Unix socket alone."""
 
-import os
+import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from toolkit.backends import NotRunningError, Phase, UnitStatus
-from toolkit.backends.supervisord import daemon, rpc
-from toolkit.backends.supervisord.rpc import FaultError, HungError, Rpc
+from toolkit.backends import Phase, UnitStatus
+from toolkit.backends.supervisord import configuration, rpc
+from toolkit.backends.supervisord.ownership import bot_of
+from toolkit.backends.supervisord.reach import Reach
+from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge, start
 from toolkit.backends.supervisord.stop import stop
-from toolkit.errors import BackendError, RefusedError
-from toolkit.files import make_private
-from toolkit.paths import BOT_NAME, FleetPaths
+from toolkit.errors import BackendError
+from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
 CALL_S = 10.0
 # It parses 1,000 units in 3.2 s and answers nothing meanwhile.
 RELOAD_S = 60.0
-# Its first turn forks all bots, some 10 ms each, before it answers again.
-LAUNCH_S = 60.0
 _REMOVE_TRIES = 3
-_GONE = "`toolkit up` starts another once it has ended"
+# Within so many seconds after a reload, units are added without another.
+_FRESH_S = 2.0
 
 # supervisor.states.ProcessStates
 _PHASES = {
@@ -35,47 +35,81 @@ _PHASES = {
 }
 
 
+class Daemon(Protocol):
+    """Whose supervisord it is, and so what may be done with it."""
+
+    reach: Reach
+
+    def pid(self, call: Rpc) -> int | None:
+        """Its process id, None where it does not run."""
+        ...
+
+    def launch(self, call: Rpc) -> None:
+        """Start it with the installed units."""
+        ...
+
+    def end(self, call: Rpc, deadline_s: float) -> tuple[str, ...]:
+        """End it after its programs; give those that had to be killed."""
+        ...
+
+    def check(self, call: Rpc, files: Sequence[RenderedFile]) -> None:
+        """Parse what would be installed."""
+        ...
+
+    def make_room(self, call: Rpc) -> None:
+        """See that it may open as many files as the installed units need."""
+        ...
+
+
+def _daemon(paths: FleetPaths) -> Daemon:
+    if paths.is_system:
+        from toolkit.backends.supervisord.service import ServiceDaemon
+
+        return ServiceDaemon(paths, configuration.of_machine(paths.root))
+    from toolkit.backends.supervisord.private import PrivateDaemon
+
+    return PrivateDaemon(paths)
+
+
 class Supervisord:
     """The supervisord backend.
 
     Parameters:
         paths: the fleet's.
         timeout_s: seconds for a call that only asks.
+
+    Raises:
+        BackendError: the machine has no supervisord that is configured for it.
     """
 
     name = "supervisord"
 
     def __init__(self, paths: FleetPaths, timeout_s: float = CALL_S) -> None:
         self._paths = paths
-        self._rpc = Rpc(paths, timeout_s)
+        self._daemon = _daemon(paths)
+        self._rpc = Rpc(self._daemon.reach, timeout_s)
+        self._read_at = -math.inf
 
     def alive(self) -> bool:
-        """Whether this fleet's supervisord runs and answers.
+        """Whether the supervisord runs and answers.
 
         Raises:
             BackendError: one runs that does not answer, is ending, or is not this fleet's; to start
                 another beside it would run every bot twice.
         """
-        return self._pid() is not None
+        return self._daemon.pid(self._rpc) is not None
 
     def launch(self) -> None:
-        """Start it with the installed units; when this returns, those with autostart have been spawned.
+        """Start a private one with the installed units; those with autostart have been spawned then.
 
         Raises:
-            RefusedError: it runs already, or another command is starting it.
+            RefusedError: it runs already, another command is starting it, or it is the machine's.
             BackendError: it did not come up; the message has its last words.
         """
-        make_private(self._paths.logs)
-        make_private(self._paths.supervisor_socket.parent)
-        with daemon.launching(self._paths):
-            if self.alive():
-                raise RefusedError(f"the supervisord of fleet {self._paths.fleet} runs already")
-            daemon.make_room(0, self._installed())
-            daemon.spawn(self._paths)
-            self._await_first_turn()
+        self._daemon.launch(self._rpc)
 
     def end(self, deadline_s: float = 60.0) -> tuple[str, ...]:
-        """Stop all programs in parallel, then supervisord itself, and wait until its process is gone.
+        """End a private one after its programs; have the machine's start none of them when it starts anew.
 
         Parameters:
             deadline_s: seconds for the programs, and again for supervisord; what is left is killed.
@@ -83,32 +117,14 @@ class Supervisord:
         Returns:
             The programs that had to be killed.
         """
-        try:
-            pid = self._pid()
-        except FaultError as fault:
-            pid = daemon.recorded_pid(self._paths)
-            if fault.code != rpc.SHUTDOWN_STATE or pid is None:
-                raise
-        if pid is None:
-            return ()
-        process = os.pidfd_open(pid)
-        try:
-            killed = self._shut_down(deadline_s)
-            daemon.wait_gone(process, deadline_s)
-        finally:
-            os.close(process)
-            self._rpc.close()
-        for stale in (self._paths.supervisor_socket, self._paths.supervisor_pidfile):
-            stale.unlink(missing_ok=True)
-        return killed
+        return self._daemon.end(self._rpc, deadline_s)
 
     def units(self) -> dict[str, UnitStatus]:
         """Every program of this fleet, by its bot's name, in one round trip."""
-        prefix = self._paths.program("")
         found = {}
         for info in self._rpc("supervisor.getAllProcessInfo"):
-            bot = str(info["group"]).removeprefix(prefix)
-            if bot != info["group"] and BOT_NAME.fullmatch(bot):
+            bot = bot_of(info, self._paths)
+            if bot:
                 found[bot] = _status(bot, info)
         return found
 
@@ -120,21 +136,21 @@ class Supervisord:
 
         Raises:
             BackendError: supervisord could not read it; the message names the file.
+            RefusedError: a name is another's.
         """
-        from toolkit.backends.supervisord import staged
-
-        # The parser wants the folders of the logs to be there.
-        make_private(self._paths.logs)
-        make_private(self._paths.supervisor_socket.parent)
-        staged.check(self._paths, files)
+        self._daemon.check(self._rpc, files)
 
     def reload(self) -> None:
         """Have it read the installed units; nothing that runs is touched."""
-        daemon.make_room(int(self._rpc("supervisor.getPID")), self._installed())
+        self._daemon.make_room(self._rpc)
         self._rpc("supervisor.reloadConfig", timeout_s=RELOAD_S)
+        self._read_at = time.monotonic()
 
     def add(self, bot: str) -> None:
-        """Put a unit in force as it was at the last reload; it has been spawned then, if its unit says so."""
+        """Put a unit in force as it is installed; it has been spawned then, if its unit says so."""
+        # What is added is what was read last, which anyone may have done since, with other files in place.
+        if time.monotonic() - self._read_at > _FRESH_S:
+            self.reload()
         try:
             self._rpc("supervisor.addProcessGroup", self._paths.program(bot))
         except FaultError as fault:
@@ -184,55 +200,6 @@ class Supervisord:
         if not programs:
             return ()
         return tuple(programs[program] for program in stop(self._rpc, programs, deadline_s))
-
-    def _pid(self) -> int | None:
-        """The process id of this fleet's supervisord, None if none runs."""
-        try:
-            answers = self._rpc.many([("supervisor.getIdentification",), ("supervisor.getPID",)])
-        except NotRunningError:
-            pid = daemon.recorded_pid(self._paths)
-            if pid is None:
-                return None
-            message = f"the supervisord of fleet {self._paths.fleet} (pid {pid}) runs but does not listen"
-            raise BackendError(message, f"it is just ending, or `kill {pid}` ends it; {_GONE}") from None
-        for answer in answers:
-            if isinstance(answer, FaultError):
-                raise answer
-        identifier, pid = answers
-        if identifier != self._paths.fleet or not daemon.is_ours(pid, self._paths):
-            message = (
-                f"{self._paths.supervisor_socket}: another supervisord answers ({identifier}, pid {pid})"
-            )
-            raise BackendError(message, f"end it (`kill {pid}`); {_GONE}")
-        return int(pid)
-
-    def _installed(self) -> int:
-        return sum(1 for _ in self._paths.units.glob("*.conf"))
-
-    def _await_first_turn(self) -> None:
-        """Wait until it answers and has spawned its programs."""
-        end = time.monotonic() + LAUNCH_S
-        while True:
-            try:
-                if not self.alive():
-                    raise daemon.not_started(self._paths, [])
-                nudge(self._rpc)
-            except HungError:
-                if time.monotonic() >= end:
-                    raise
-            else:
-                return
-
-    def _shut_down(self, deadline_s: float) -> tuple[str, ...]:
-        try:
-            infos = self._rpc("supervisor.getAllProcessInfo")
-            killed = stop(self._rpc, [f"{info['group']}:{info['name']}" for info in infos], deadline_s)
-            self._rpc("supervisor.shutdown")
-        except FaultError as fault:
-            if fault.code != rpc.SHUTDOWN_STATE:
-                raise
-            return ()
-        return tuple(killed)
 
 
 def _status(bot: str, info: dict[str, Any]) -> UnitStatus:

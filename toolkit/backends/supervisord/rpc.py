@@ -8,8 +8,8 @@ from typing import Any
 
 from toolkit.backends import NotRunningError
 from toolkit.backends.supervisord import codec
+from toolkit.backends.supervisord.reach import Reach
 from toolkit.errors import BackendError, RefusedError
-from toolkit.paths import FleetPaths
 
 # Faults of supervisor.xmlrpc.Faults that are acted on.
 SHUTDOWN_STATE = 6
@@ -57,15 +57,15 @@ class FaultError(BackendError):
 
 
 class Rpc:
-    """The private supervisord's XML-RPC interface.
+    """A supervisord's XML-RPC interface.
 
     Parameters:
-        paths: where its socket lies.
+        reach: where its socket lies, and what to say of it.
         timeout_s: seconds for one call where the call names none.
     """
 
-    def __init__(self, paths: FleetPaths, timeout_s: float) -> None:
-        self._paths = paths
+    def __init__(self, reach: Reach, timeout_s: float) -> None:
+        self._reach = reach
         self._timeout_s = timeout_s
         self._sock: socket.socket | None = None
 
@@ -100,8 +100,8 @@ class Rpc:
 
     def _exchange(self, body: bytes, timeout_s: float) -> bytes:
         head = (
-            "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
+            f"POST /RPC2 HTTP/1.1\r\nHost: localhost\r\n{_authorization(self._reach.login)}"
+            f"Content-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         deadline = time.monotonic() + timeout_s
         kept = self._sock is not None
@@ -115,9 +115,7 @@ class Rpc:
             self.close()
             if kept:
                 return self._exchange(body, timeout_s)
-            raise NotRunningError(
-                f"the supervisord of fleet {self._paths.fleet} is not running", "start it with `toolkit up`"
-            ) from None
+            raise NotRunningError(f"{self._reach.name} is not running", self._reach.start_hint) from None
         except OSError as error:
             self.close()
             raise self._unreachable(error) from None
@@ -131,23 +129,32 @@ class Rpc:
             # Not __del__: in a cycle, such as with a kept traceback, the socket may be finalized before it.
             weakref.finalize(self, self._sock.close)
             _limit(self._sock, deadline)
-            self._sock.connect(str(self._paths.supervisor_socket))
+            self._sock.connect(str(self._reach.socket))
         _limit(self._sock, deadline)
         self._sock.sendall(request)
         return _receive(self._sock, deadline)
 
     def _hung(self, timeout_s: float) -> HungError:
         return HungError(
-            f"the supervisord of fleet {self._paths.fleet} gave no answer within {timeout_s:g} s",
-            f"it is stopped or busy; its process id is in {self._paths.supervisor_pidfile}:"
+            f"{self._reach.name} gave no answer within {timeout_s:g} s",
+            f"it is stopped or busy; its process id is in {self._reach.pidfile}:"
             " `kill -CONT` wakes a stopped one",
         )
 
     def _unreachable(self, error: OSError) -> Exception:
-        where = f"{self._paths.supervisor_socket}: {error.strerror or error}"
+        where = f"{self._reach.socket}: {error.strerror or error}"
         if isinstance(error, PermissionError):
-            return RefusedError(where, "run it as the user who started the fleet")
+            return RefusedError(where, self._reach.permission_hint)
         return BackendError(where)
+
+
+def _authorization(login: str) -> str:
+    """The header of RFC 7617 that a socket with a password asks for."""
+    if not login:
+        return ""
+    import base64  # which hardly any socket asks for
+
+    return f"Authorization: Basic {base64.b64encode(login.encode()).decode()}\r\n"
 
 
 def _limit(sock: socket.socket, deadline: float) -> None:
@@ -166,6 +173,10 @@ def _receive(sock: socket.socket, deadline: float) -> bytes:
     status = lines[0].split(" ", 2)
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     length = fields.get("content-length", "")
+    if status[1:2] == ["401"]:
+        raise RefusedError(
+            "supervisord asks for a password", "name it in [supervisorctl] of its configuration"
+        )
     if status[1:2] != ["200"] or not length.isdecimal() or int(length) > MAX_ANSWER:
         raise BackendError(f"supervisord answered {lines[0]!r}", "see its log")
     del data[: end + 4]

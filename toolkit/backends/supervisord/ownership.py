@@ -1,0 +1,41 @@
+"""Which units and programs of a supervisord are a fleet's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.paths import BOT_NAME, FleetPaths
+from toolkit.render.supervisord import is_ours
+
+_LONGEST = 200
+
+
+def bot_of(info: Mapping[str, Any], paths: FleetPaths) -> str | None:
+    """The bot that a program is, or None where the program is another's.
+
+    A name alone does not tell: another's program may be called as a bot of ours would be. The file that
+    its output goes to does.
+
+    Parameters:
+        info: of supervisord's getAllProcessInfo, which tells of the program in force.
+    """
+    bot = str(info["group"]).removeprefix(paths.program(""))
+    if bot == info["group"] or not BOT_NAME.fullmatch(bot):
+        return None
+    return bot if info["stdout_logfile"] == str(paths.stray_log(bot)) else None
+
+
+def installed(paths: FleetPaths) -> list[Path]:
+    """The units of this fleet in the folder that the supervisord includes, where others' may lie too."""
+    found = sorted(paths.units.glob(paths.unit("*").name))
+    return [path for path in found if is_ours(_head(path), paths.fleet)]
+
+
+def is_foreign(path: Path, paths: FleetPaths) -> bool:
+    """Whether a file lies there that the toolkit did not write for this fleet."""
+    return path.exists() and not is_ours(_head(path), paths.fleet)
+
+
+def _head(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(_LONGEST)

@@ -1,0 +1,156 @@
+"""A private supervisord: one per fleet, which the toolkit starts and ends."""
+
+import os
+import time
+from collections.abc import Sequence
+
+from toolkit.backends import NotRunningError
+from toolkit.backends.supervisord import daemon, rpc
+from toolkit.backends.supervisord.reach import Reach
+from toolkit.backends.supervisord.rpc import FaultError, HungError, Rpc
+from toolkit.backends.supervisord.start import nudge
+from toolkit.backends.supervisord.stop import stop
+from toolkit.errors import BackendError, RefusedError
+from toolkit.files import make_private
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+
+# Its first turn forks all bots, some 10 ms each, before it answers again.
+LAUNCH_S = 60.0
+_GONE = "`toolkit up` starts another once it has ended"
+
+
+class PrivateDaemon:
+    """The fleet's own supervisord.
+
+    Parameters:
+        paths: the fleet's.
+    """
+
+    def __init__(self, paths: FleetPaths) -> None:
+        self._paths = paths
+        self.reach = Reach(
+            name=f"the supervisord of fleet {paths.fleet}",
+            socket=paths.supervisor_socket,
+            pidfile=paths.supervisor_pidfile,
+            start_hint="start it with `toolkit up`",
+            permission_hint="run it as the user who started the fleet",
+        )
+
+    def pid(self, call: Rpc) -> int | None:
+        """Its process id, None if none runs.
+
+        Raises:
+            BackendError: one runs that does not answer, is ending, or is not this fleet's.
+        """
+        try:
+            answers = call.many([("supervisor.getIdentification",), ("supervisor.getPID",)])
+        except NotRunningError:
+            pid = daemon.recorded_pid(self._paths)
+            if pid is None:
+                return None
+            message = f"the supervisord of fleet {self._paths.fleet} (pid {pid}) runs but does not listen"
+            raise BackendError(message, f"it is just ending, or `kill {pid}` ends it; {_GONE}") from None
+        for answer in answers:
+            if isinstance(answer, FaultError):
+                raise answer
+        identifier, pid = answers
+        if identifier != self._paths.fleet or not daemon.is_ours(pid, self._paths):
+            message = (
+                f"{self._paths.supervisor_socket}: another supervisord answers ({identifier}, pid {pid})"
+            )
+            raise BackendError(message, f"end it (`kill {pid}`); {_GONE}")
+        return int(pid)
+
+    def launch(self, call: Rpc) -> None:
+        """Start it with the installed units; when this returns, those with autostart have been spawned.
+
+        Raises:
+            RefusedError: it runs already, or another command is starting it.
+            BackendError: it did not come up; the message has its last words.
+        """
+        self._make_folders()
+        with daemon.launching(self._paths):
+            if self.pid(call) is not None:
+                raise RefusedError(f"the supervisord of fleet {self._paths.fleet} runs already")
+            daemon.make_room(0, self._installed())
+            daemon.spawn(self._paths)
+            self._await_first_turn(call)
+
+    def end(self, call: Rpc, deadline_s: float) -> tuple[str, ...]:
+        """Stop all programs in parallel, then supervisord itself, and wait until its process is gone.
+
+        Parameters:
+            deadline_s: seconds for the programs, and again for supervisord; what is left is killed.
+
+        Returns:
+            The programs that had to be killed.
+        """
+        try:
+            pid = self.pid(call)
+        except FaultError as fault:
+            pid = daemon.recorded_pid(self._paths)
+            if fault.code != rpc.SHUTDOWN_STATE or pid is None:
+                raise
+        if pid is None:
+            return ()
+        process = os.pidfd_open(pid)
+        try:
+            killed = _shut_down(call, deadline_s)
+            daemon.wait_gone(process, deadline_s)
+        finally:
+            os.close(process)
+            call.close()
+        for stale in (self._paths.supervisor_socket, self._paths.supervisor_pidfile):
+            stale.unlink(missing_ok=True)
+        return killed
+
+    def check(self, call: Rpc, files: Sequence[RenderedFile]) -> None:
+        """Parse what supervisord would find with these files installed, with its own parser."""
+        from toolkit.backends.supervisord import staged
+
+        del call  # it need not run
+        # The parser wants the folders of the logs to be there.
+        self._make_folders()
+        staged.check(self._paths, files)
+
+    def make_room(self, call: Rpc) -> None:
+        """Let it open as many files as the installed units need.
+
+        Raises:
+            BackendError: the hard limit is too low, and it may not be raised.
+        """
+        daemon.make_room(int(call("supervisor.getPID")), self._installed())
+
+    def _make_folders(self) -> None:
+        make_private(self._paths.logs)
+        make_private(self._paths.supervisor_socket.parent)
+
+    def _installed(self) -> int:
+        return sum(1 for _ in self._paths.units.glob("*.conf"))
+
+    def _await_first_turn(self, call: Rpc) -> None:
+        """Wait until it answers and has spawned its programs."""
+        end = time.monotonic() + LAUNCH_S
+        while True:
+            try:
+                if self.pid(call) is None:
+                    raise daemon.not_started(self._paths, [])
+                nudge(call)
+            except HungError:
+                if time.monotonic() >= end:
+                    raise
+            else:
+                return
+
+
+def _shut_down(call: Rpc, deadline_s: float) -> tuple[str, ...]:
+    try:
+        infos = call("supervisor.getAllProcessInfo")
+        killed = stop(call, [f"{info['group']}:{info['name']}" for info in infos], deadline_s)
+        call("supervisor.shutdown")
+    except FaultError as fault:
+        if fault.code != rpc.SHUTDOWN_STATE:
+            raise
+        return ()
+    return tuple(killed)
