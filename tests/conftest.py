@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,27 @@ def short_dir() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def tell_row(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Put a row into a table that is printed after all tests: ``tell_row("faults", {"fault": "409", …})``."""
+    return lambda table, row: record_property("row", (table, row))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the tables of all tests that passed, wherever they ran."""
+    tables: dict[str, list[dict[str, str]]] = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for table, row in (value for name, value in report.user_properties if name == "row"):
+            tables.setdefault(table, []).append(row)
+    for table, rows in sorted(tables.items()):
+        terminalreporter.section(table)
+        lines = [list(rows[0]), *sorted(list(row.values()) for row in rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            terminalreporter.write_line("  ".join(cells).rstrip())
 
 
 @pytest.fixture

@@ -181,14 +181,25 @@ class Bot:
 
 
 @pytest.fixture
-def bot(sandbox: SandboxClient) -> Iterator[Bot]:
-    folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    made = Bot(folder, sandbox.url)
-    yield made
-    for runner in made.started:
-        runner.kill()
-        runner.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+def new_bot(sandbox: SandboxClient) -> Iterator[Callable[..., Bot]]:
+    """Makes bots; their processes and folders end with the test."""
+    made: list[Bot] = []
+
+    def make(endpoint: str = sandbox.url) -> Bot:
+        made.append(Bot(Path(tempfile.mkdtemp(prefix="bt", dir="/tmp")), endpoint))
+        return made[-1]
+
+    yield make
+    for each in made:
+        for runner in each.started:
+            runner.kill()
+            runner.wait()
+        shutil.rmtree(each.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def bot(new_bot: Callable[..., Bot]) -> Bot:
+    return new_bot()
 
 
 @pytest.fixture(name="lives")
