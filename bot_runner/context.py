@@ -75,9 +75,18 @@ class Context:
         self.health = health
         self.allowed_updates: Sequence[str] | None = None
         self.stop_callbacks: list[StopCallback] = []
+        self.attempts: Callable[[int], int] = lambda _: 1
 
     def __repr__(self) -> str:
         return f"<Context of {self.name}, type {self.type}, fleet {self.fleet}>"
+
+    def attempt(self, update: Any) -> int:
+        """Which time this is that an update is handled, to be asked in its handler.
+
+        1 is the first. From 2 on the process ended while it was handled before, so that some or all of the
+        work may be done already.
+        """
+        return self.attempts(update.update_id)
 
     def on_stop(self, callback: StopCallback) -> None:
         """Call this, plain or async, when the bot is asked to end."""

@@ -1,8 +1,8 @@
 """Takes updates in by a loop of the runner's own.
 
 python-telegram-bot's Updater ends its polling for good at one 401 or 404, while everything looks well, and it
-takes in without bound. This loop asks for no more than there is room for, and whatever goes wrong, it either
-goes on or ends the process with its class.
+takes in without bound. This loop asks for no more than there is room for, tells the Bot API of no update that
+is not on disk, and whatever goes wrong, it either goes on or ends the process with its class.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from telegram import Update
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
+from bot_runner.delivery import Delivery
 from bot_runner.failure import BotFailedError
 from bot_runner.faults import Fault, Tries, classify
+from bot_runner.handover import Handover
+from bot_runner.raw_updates import Overheard, Received
 from bot_runner.redaction import Redactor
 from bot_runner.vitals import Vitals
 from toolkit.lifecycle import FailureClass
@@ -24,7 +26,6 @@ POLL_S = 10
 # The longest a poll may take as a whole, also where the app brought its own HTTP layer.
 POLL_DEADLINE_S = POLL_S + 15.0
 CONFIRM_S = 2.0
-ROOM = 100
 _LARGEST_BATCH = 100  # https://core.telegram.org/bots/api#getupdates
 _TROUBLE_AFTER = 2
 _log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ class Intake:
 
     Parameters:
         bot: asks for the updates.
-        queue: where the application takes them from.
+        delivery: has the spool.
+        handover: takes the updates on.
         vitals: hears of each answered poll, and of trouble.
         redact: takes secrets out of reasons.
         allowed: the kinds of update to ask for.
@@ -44,29 +46,16 @@ class Intake:
     def __init__(
         self,
         bot: ExtBot[Any],
-        queue: "asyncio.Queue[object]",
+        delivery: Delivery,
+        handover: Handover,
         vitals: Vitals,
         redact: Redactor,
         allowed: Sequence[str] | None,
     ) -> None:
-        self._bot, self._queue, self._vitals, self._redact = bot, queue, vitals, redact
-        self._allowed = allowed
-        self._offset: int | None = None
-        self._unfinished: dict[int, None] = {}
-        self._room = asyncio.Event()
+        self._bot, self._delivery, self._handover = bot, delivery, handover
+        self._vitals, self._redact, self._allowed = vitals, redact, allowed
+        self._overheard = Overheard(bot)
         self._tries = Tries()
-
-    @property
-    def unfinished(self) -> int:
-        """Updates that were taken in and are not handled yet."""
-        return len(self._unfinished)
-
-    def done(self, update: object) -> None:
-        """An update was handled, well or not."""
-        if isinstance(update, Update):
-            self._unfinished.pop(update.update_id, None)
-        if len(self._unfinished) <= ROOM // 2:
-            self._room.set()
 
     async def probe(self) -> None:
         """Poll once without waiting and without an offset, which confirms nothing but shows a 401 or 409."""
@@ -80,51 +69,66 @@ class Intake:
         Raises:
             BotFailedError: TOKEN_REFUSED.
         """
+        # What the spool has is durable before the first poll says so.
+        await self._delivery.secure()
         while True:
             await self._wait_for_room()
             try:
-                updates = await self._poll()
+                received = await self._poll()
             except Exception as error:  # noqa: BLE001  an answer that makes no sense may raise anything
                 await self._pause(error)
                 continue
             self._vitals.polled()
             self._tries.succeeded()
             self._vitals.well("poll")
-            for update in updates:
-                self._offset = update.update_id + 1
-                self._unfinished[update.update_id] = None
-                self._queue.put_nowait(update)
+            if received:
+                await self._take(received)
 
     async def confirm(self) -> None:
-        """Tell the API which updates are done, so that the next run does not get them again.
-
-        What has not been handled comes again.
-        """
-        if self._offset is None:
-            return
-        offset = min(self._unfinished, default=self._offset)
+        """Tell the API what was taken: it is in the spool, or done."""
         try:
             async with asyncio.timeout(CONFIRM_S):
-                await self._bot.get_updates(offset=offset, limit=1, timeout=0, allowed_updates=self._allowed)
+                await self._delivery.secure()
+                if (offset := self._delivery.offset) is not None:
+                    await self._bot.get_updates(
+                        offset=offset, limit=1, timeout=0, allowed_updates=self._allowed
+                    )
         except (TelegramError, TimeoutError) as error:
-            _log.warning("the last updates could not be confirmed and may come again: %s", error)
+            _log.warning("the last updates could not be confirmed; the next start does it: %s", error)
 
-    async def _poll(self) -> tuple[Update, ...]:
-        limit = min(ROOM - len(self._unfinished), _LARGEST_BATCH)
+    async def _take(self, received: list[Received]) -> None:
+        fresh = await self._delivery.take([(each.update_id, each.raw) for each in received])
+        if fresh is not None:
+            # Handlers need not wait for the disk: only the next poll confirms.
+            self._handover.take([each for each in received if each.update_id in fresh])
+            await self._delivery.secure()
+
+    async def _poll(self) -> list[Received]:
         self._vitals.polls_for(POLL_DEADLINE_S)
         async with asyncio.timeout(POLL_DEADLINE_S):
-            return await self._bot.get_updates(
-                offset=self._offset, limit=limit, timeout=POLL_S, allowed_updates=self._allowed
-            )
+            try:
+                updates = await self._bot.get_updates(
+                    offset=self._delivery.offset,
+                    limit=min(self._handover.room, _LARGEST_BATCH),
+                    timeout=POLL_S,
+                    allowed_updates=self._allowed,
+                )
+            except TelegramError:
+                raise
+            except Exception as error:
+                received = self._overheard.one_by_one()
+                if not received:
+                    raise
+                _log.warning("a poll's updates are read one by one, as one cannot be read", exc_info=error)
+                return received
+            return self._overheard.paired(updates)
 
     async def _wait_for_room(self) -> None:
-        # Asked again for each place that gets free, the API would be polled once per update.
-        if len(self._unfinished) > ROOM // 2:
-            self._room.clear()
+        if self._handover.is_full:
             self._vitals.polls_for(None)
             self._vitals.full = True
             try:
-                await self._room.wait()
+                await self._handover.wait_for_room()
             finally:
                 self._vitals.full = False
 

@@ -1,8 +1,10 @@
 """Has updates handled: concurrently, but in order for each chat, and with a count of what is under way."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from enum import Enum
+from typing import Any, Protocol
 
 from telegram import Update
 from telegram.ext import Application, BaseUpdateProcessor, ConversationHandler, SimpleUpdateProcessor
@@ -16,6 +18,24 @@ CONCURRENCY = 16
 # python-telegram-bot's own bound on updates under way; the intake's room and the turns are narrower.
 _UNBOUNDED = 1_000_000
 _NON_BLOCKING = ":process_update_non_blocking:"
+
+
+class End(Enum):
+    """How an update's handlers ended; the worst of them counts."""
+
+    DONE = 0  # also where one raised, which the app's error handlers have heard of
+    CUT = 1  # cancelled
+    DIED = 2  # it ends the process
+
+
+class Desk(Protocol):
+    """Where the processor tells of the updates that it handles."""
+
+    async def begin(self, update: object) -> None:
+        """An update's handlers are about to begin; they wait for this."""
+
+    def ended(self, update: object, end: End) -> None:
+        """An update's handlers have ended, those with ``block=False`` among them."""
 
 
 def order_key(update: object) -> Hashable:
@@ -44,7 +64,7 @@ class Processor(BaseUpdateProcessor):
     Parameters:
         inner: the app's own processor, which is told of the start and the end.
         vitals: takes the figures.
-        done: called with each update when its handlers are done, those with ``block=False`` among them.
+        desk: hears of each update's beginning and end.
         wanted: how many updates the fleet file wants handled at once; None leaves it to the app.
 
     Attributes:
@@ -55,14 +75,15 @@ class Processor(BaseUpdateProcessor):
         self,
         inner: BaseUpdateProcessor,
         vitals: Vitals,
-        done: Callable[[object], None],
+        desk: Desk,
         wanted: int | None = None,
     ) -> None:
         self.turns: Turns | None = None
-        self._inner, self._vitals, self._done, self._wanted = inner, vitals, done, wanted
+        self._inner, self._vitals, self._desk, self._wanted = inner, vitals, desk, wanted
         self._left_to_app = wanted is None and _is_apps_own(inner)
         self._under_way: dict[int, int] = {}
         self._taken = 0
+        self._worst: dict[int, End] = {}
         super().__init__(inner.max_concurrent_updates if self._left_to_app else _UNBOUNDED)
 
     @property
@@ -93,7 +114,8 @@ class Processor(BaseUpdateProcessor):
         """Have the update handled when it is its turn, and count."""
         turns = self.turns
         if turns is None:
-            await self._in_turn(update, self._inner.do_process_update(update, coroutine))
+            work = self._inner.do_process_update(update, self._begun(update, coroutine))
+            await self._in_turn(update, work)
             return
         key = order_key(update)
         try:
@@ -102,7 +124,7 @@ class Processor(BaseUpdateProcessor):
             coroutine.close()  # type: ignore[attr-defined]  # Application.process_update is a coroutine
             raise
         try:
-            await self._in_turn(update, coroutine)
+            await self._in_turn(update, self._begun(update, coroutine))
         finally:
             turns.give(key)
 
@@ -117,31 +139,45 @@ class Processor(BaseUpdateProcessor):
         self._taken += change
         self._vitals.moved(self._taken, self.max_concurrent_updates)
 
+    async def _begun(self, update: object, coroutine: Awaitable[Any]) -> None:
+        """The work on an update, from the moment it really begins: an app's own processor may wait before."""
+        try:
+            await self._desk.begin(update)
+            await coroutine
+        finally:
+            coroutine.close()  # type: ignore[attr-defined]  # as above; it may not have begun
+
     async def _handle(self, update: object, work: Awaitable[Any]) -> None:
         number = _id(update)
         self._vitals.in_flight[number] = time.monotonic()
         self._under_way[number] = self._under_way.get(number, 0) + 1
+        end = End.DONE
         try:
             await work
+        except BaseException as error:
+            end = _end(error)
+            raise
         finally:
-            self._ended(update, number)
+            self._ended(update, number, end)
 
     def goes_on(self, update: object, task: "Any") -> None:
         """The update is handled further in a task, for a handler with ``block=False``."""
         number = _id(update)
         if number in self._under_way:
             self._under_way[number] += 1
-            task.add_done_callback(lambda _: self._ended(update, number))
+            task.add_done_callback(lambda task: self._ended(update, number, _end_of(task)))
 
-    def _ended(self, update: object, number: int) -> None:
+    def _ended(self, update: object, number: int, end: End) -> None:
+        if end is not End.DONE and end.value > self._worst.get(number, End.DONE).value:
+            self._worst[number] = end
         left = self._under_way[number] = self._under_way[number] - 1
         if left:
             return
         del self._under_way[number]
         self._vitals.in_flight.pop(number, None)
+        self._desk.ended(update, self._worst.pop(number, End.DONE))
         self._vitals.updates_handled += 1
         self._moved(0)
-        self._done(update)
 
     async def initialize(self) -> None:
         """Prepare the app's own processor."""
@@ -150,6 +186,17 @@ class Processor(BaseUpdateProcessor):
     async def shutdown(self) -> None:
         """End the app's own processor."""
         await self._inner.shutdown()
+
+
+def _end(error: BaseException | None) -> End:
+    """How a handler ended that raised this."""
+    if isinstance(error, asyncio.CancelledError):
+        return End.CUT
+    return End.DONE if error is None or isinstance(error, Exception) else End.DIED
+
+
+def _end_of(task: "asyncio.Task[Any]") -> End:
+    return End.CUT if task.cancelled() else _end(task.exception())
 
 
 def _is_apps_own(processor: BaseUpdateProcessor) -> bool:
@@ -165,7 +212,7 @@ def _has_conversation(application: AnyApplication) -> bool:
 def watch(
     application: AnyApplication,
     vitals: Vitals,
-    done: Callable[[object], None],
+    desk: Desk,
     stop_running: Callable[[], None],
     wanted: int | None = None,
 ) -> Processor:
@@ -177,12 +224,12 @@ def watch(
     Parameters:
         application: not started yet.
         vitals: takes the figures.
-        done: called with each update that was handled.
+        desk: hears of each update's beginning and end.
         stop_running: called instead of the application's method of that name.
         wanted: how many updates are handled at once; None leaves it to the app.
     """
     own: Any = type(application)
-    processor = Processor(application.update_processor, vitals, done, wanted)
+    processor = Processor(application.update_processor, vitals, desk, wanted)
 
     class Watched(own):  # type: ignore[misc]  # the app may bring a class of its own
         __slots__ = ()

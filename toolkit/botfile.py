@@ -122,6 +122,8 @@ class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         endpoint: the Bot API server, without a path.
         health: when it counts as hung.
         concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
+        delivery: ``at-least-once`` (an update whose handler the process died with is handled again) or
+            ``at-most-once`` (it is lost).
         stop_s: seconds from SIGTERM to the end that the bot has to drain.
         hold_s: seconds after its start before which the runner does not end by itself, because
             supervisord honours exit codes only after ``startsecs``.
@@ -145,6 +147,7 @@ class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log: Log = Log()
     files: Files
     concurrency: int | None = None
+    delivery: Literal["at-least-once", "at-most-once"] = "at-least-once"
     stop_s: float = 10.0
     hold_s: float = 0.0
     die_with_parent: bool = False

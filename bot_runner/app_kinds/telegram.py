@@ -7,6 +7,7 @@ error, tells nothing of readiness, and drains without bound.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bot_runner.context import Run
@@ -19,9 +20,11 @@ with quick_imports():
     from telegram.error import NetworkError, RetryAfter
     from telegram.ext import Application, ApplicationBuilder
 
+    from bot_runner.delivery import Delivery
     from bot_runner.faults import Fault, Tries, classify
+    from bot_runner.handover import Handover
     from bot_runner.intake import Intake
-    from bot_runner.processing import AnyApplication, watch
+    from bot_runner.processing import AnyApplication, End, watch
     from bot_runner.transport import equip
 
 T = TypeVar("T")
@@ -56,11 +59,16 @@ class Session:
 
     def __init__(self, run: Run, application: AnyApplication) -> None:
         self._run, self._app = run, application
+        folder, once = Path(run.bot.files.state) / "spool", run.bot.delivery == "at-most-once"
+        self._delivery = delivery = Delivery(folder, run.vitals, at_most_once=once)
+        self._handover = Handover(application.bot, application.update_queue, delivery)
         self._intake = Intake(
-            application.bot, application.update_queue, run.vitals, run.redact, run.context.allowed_updates
+            application.bot, delivery, self._handover, run.vitals, run.redact, run.context.allowed_updates
         )
         self._polling: asyncio.Task[None] | None = None
-        watch(application, run.vitals, self._intake.done, self._ends_itself, run.bot.concurrency)
+        self._handing: asyncio.Task[None] | None = None
+        run.context.attempts = delivery.attempt
+        watch(application, run.vitals, self._handover, self._ends_itself, run.bot.concurrency)
 
     def _ends_itself(self) -> None:
         reason = "the app ended itself by stop_running()"
@@ -73,6 +81,7 @@ class Session:
             BotFailedError: TOKEN_REFUSED, or TEMPORARY where the app's own hook met a network error.
         """
         app, bot = self._app, self._app.bot
+        await self._delivery.open()
         await self._insist("getMe", bot.initialize)
         self._run.vitals.username = bot.username
         await app.initialize()
@@ -81,6 +90,8 @@ class Session:
         await self._insist("deleteWebhook", lambda: bot.delete_webhook(drop_pending_updates=False))
         await self._insist("getUpdates", self._intake.probe)
         await app.start()
+        self._handover.take_left()
+        self._handing = asyncio.create_task(self._handover.run(), name="handover")
         self._polling = self._run.vitals.poller = asyncio.create_task(self._intake.run(), name="intake")
         await asyncio.sleep(0)
         self._run.vitals.is_ready()
@@ -135,14 +146,17 @@ class Session:
             await self._drain()
             await self._step("confirming updates", self._intake.confirm())
             await self._hook("post_stop", self._app.post_stop)
+        self._delivery.close()
         await self._step("shutdown", self._app.shutdown())
         await self._step("shutdown", self._app.bot.shutdown())
         await self._hook("post_shutdown", self._app.post_shutdown)
 
     async def _stop_intake(self) -> None:
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait({self._polling}, timeout=HOOKS_S)
+        tasks = {task for task in (self._polling, self._handing) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=HOOKS_S)
 
     async def _drain(self) -> None:
         remaining = self._run.stop.remaining(self._run.bot.stop_s)
@@ -153,11 +167,14 @@ class Session:
                 _log.error("the application did not stop well", exc_info=error)
             return
         _log.error(
-            "%d updates were not handled within %g s and are cancelled; those that the Bot API was not told"
-            " of yet come again",
-            self._intake.unfinished,
+            "%d updates were not handled within %g s; they stay in the spool and come first next time",
+            self._handover.unfinished,
             self._run.bot.stop_s,
         )
+        failure = self._run.stop.failure
+        # What a deaf bot has in its handlers may be what made it deaf.
+        deaf = failure is not None and failure.failure is FailureClass.DEAF
+        self._handover.cut_is = End.DIED if deaf else End.CUT
         cut = {stopping, *filter(_is_applications, asyncio.all_tasks())}
         for task in cut:
             task.cancel()

@@ -79,23 +79,49 @@ def test_an_attempt_without_a_done_counts_as_a_death_and_one_let_go_does_not(fol
     assert spool.attempt(99) == 0
 
 
-def test_a_mark_without_updates_is_kept(folder):
+def test_the_mark_is_kept_when_all_is_done(folder):
     spool = Spool(folder)
-    spool.skip(41)
+    spool.append(batch(41))
+    spool.done(41)
     killed(spool)
     assert Spool(folder).mark == 41
     assert ids(Spool(folder)) == []
 
 
-def test_an_old_mark_says_nothing_as_telegram_may_have_begun_anew(folder):
+def test_an_old_mark_says_nothing_as_telegram_may_have_begun_anew(folder, monkeypatch):
+    """Neither after a start nor in a bot that has run all the time, whatever else was written since."""
     spool = Spool(folder)
     spool.append(batch(7))
+    assert spool.mark == 7
+    now = time.time()
+    monkeypatch.setattr(library.time, "time", lambda: now + 3 * 24 * 3600)
+    assert spool.mark is None
+    spool.attempt(7)
     killed(spool)
-    week_ago = time.time() - 7 * 24 * 3600
-    os.utime(log(folder), (week_ago, week_ago))
     again = Spool(folder)
     assert again.mark is None
     assert ids(again) == [7]
+
+
+def test_a_batch_that_was_cut_before_its_mark_has_come_as_far_as_it_is_there(folder):
+    spool = Spool(folder)
+    spool.append(batch(1, 2, 3))
+    killed(spool)
+    whole = log(folder).read_bytes()
+    ends = [end for end, *_ in scan(whole, len(MAGIC))]
+    log(folder).write_bytes(whole[: ends[1]])
+    again = Spool(folder)
+    assert (ids(again), again.mark) == ([1, 2], 2)
+
+
+def test_a_letter_put_back_by_a_retry_that_was_cut_is_no_letter_any_more(folder):
+    spool = Spool(folder)
+    spool.append(batch(8))
+    spool.set_aside(spool.pending()[0], "why", "2026-01-01T00:00:00.000Z")
+    spool.keep(8, raw(8))  # all that a retry does before it removes the letter
+    killed(spool)
+    again = Spool(folder)
+    assert (ids(again), again.dead.ids()) == ([8], [])
 
 
 def test_a_dead_letter_is_listed_and_can_be_put_back(folder):
@@ -188,6 +214,8 @@ def test_a_full_disk_is_told_harms_nothing_and_is_recovered_from(folder, file_li
     spool.attempt(1)
     spool.attempt(2)
     spool.done(1)  # there is no room for all three: they are written later
+    with pytest.raises(SpoolError, match="no room left"):
+        spool.commit()
     assert [entry.update_id for entry in Spool(folder).pending()] == [1, 2]
     file_limit(resource.RLIM_INFINITY)
     spool.append(batch(3))
@@ -249,7 +277,7 @@ NUMBERS = st.integers(min_value=1, max_value=6)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.lists(NUMBERS, min_size=1, max_size=3, unique=True)),
-        st.tuples(st.sampled_from(["attempt", "let_go", "done", "keep", "skip"]), NUMBERS),
+        st.tuples(st.sampled_from(["attempt", "let_go", "done", "keep"]), NUMBERS),
         st.tuples(st.just("commit"), st.just(0)),
     ),
     max_size=12,
@@ -310,6 +338,6 @@ def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
 @settings(max_examples=100, deadline=None)
 @given(garbage=st.binary(max_size=60))
 def test_garbage_at_the_end_is_cut(garbage):
-    records = encode(Kind.MARK, 5)
+    records = encode(Kind.BEGUN, 5)
     found = list(scan(records + garbage, 0))
-    assert found[0][1:] == (Kind.MARK, 5, b"")
+    assert found[0][1:] == (Kind.BEGUN, 5, b"")

@@ -54,6 +54,7 @@ def _type(name: str, entry: Mapping[str, Any], document: Document) -> Type:
         health=_health(entry.get("health", {})),
         log=_log(entry.get("log", {})),
         concurrency=_concurrency(entry.get("concurrency", "auto")),
+        delivery=entry.get("delivery", "at-least-once"),
         stop_s=seconds(entry.get("stop_timeout", 10.0)),
     )
 

@@ -37,6 +37,7 @@ class Type:
         python: the interpreter that `bot-runner` is installed in, absolute; "" is the toolkit's own.
         environment: variables of the process.
         concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
+        delivery: whether an update is rather handled twice than lost, or rather lost than handled twice.
         stop_s: seconds from SIGTERM to the end that a bot has to drain.
     """
 
@@ -53,6 +54,7 @@ class Type:
     health: Health = Health()
     log: Log = Log()
     concurrency: int | None = None
+    delivery: Literal["at-least-once", "at-most-once"] = "at-least-once"
     stop_s: float = 10.0
 
 

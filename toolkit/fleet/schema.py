@@ -285,6 +285,11 @@ TYPE = _object(
             "pattern": "^auto$",
             "default": "auto",
         },
+        "delivery": _choice(
+            "What is worse for an update when the process dies: to be lost, or to be handled twice.",
+            "at-least-once",
+            "at-most-once",
+        ),
         "stop_timeout": _duration("Time from SIGTERM that a bot has to finish what it does.", "10s"),
     },
     required=["app"],

@@ -44,6 +44,7 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
             log=str(paths.log(bot)),
         ),
         concurrency=type_.concurrency,
+        delivery=type_.delivery,
         stop_s=type_.stop_s,
         hold_s=_SUPERVISORD_HOLD_S if supervisord else 0.0,
         die_with_parent=supervisord,

@@ -22,7 +22,7 @@ import msgspec
 from toolkit.errors import ToolkitError
 from toolkit.files import sync_folder
 from toolkit.spool.dead import DeadLetter, DeadLetters, described
-from toolkit.spool.records import MAGIC, Contents, Entry, Kind, encode, holding, scan
+from toolkit.spool.records import MAGIC, Contents, Entry, Kind, encode, holding, marking, scan
 
 __all__ = ["DeadLetter", "DeadLetters", "Entry", "Spool", "SpoolError", "described"]
 
@@ -66,17 +66,22 @@ class Spool:
         self._behind = bytearray()  # records that could not be written yet
         self._since: bytearray | None = None  # records that a new log, while it is written, lacks
         self._distrusted = False
+        self._file = -1
         self.torn = 0
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._size = self._read()
+            self._forget_letters_put_back()
         except OSError as error:
+            if self._file >= 0:
+                os.close(self._file)
             raise SpoolError(self._path, error) from None
 
     @property
     def mark(self) -> int | None:
         """The id of the update that came last; None where none came, or so long ago that it says nothing."""
-        return self._contents.mark
+        fresh = time.time() - self._contents.marked_at <= MARK_S
+        return self._contents.mark if fresh else None
 
     def pending(self) -> list[Entry]:
         """What is not done, in the order in which it came."""
@@ -85,6 +90,14 @@ class Spool:
 
     def __len__(self) -> int:
         return len(self._contents.entries)
+
+    def __contains__(self, update_id: int) -> bool:
+        return update_id in self._contents.entries
+
+    def attempts(self, update_id: int) -> int:
+        """How often an update's handler was begun; 0 for an update that is not in the spool."""
+        entry = self._contents.entries.get(update_id)
+        return entry.attempts if entry else 0
 
     def append(self, batch: Sequence[tuple[int, bytes]]) -> list[int]:
         """Take updates in, ids with their JSON, all of them or none; ``commit`` makes that durable.
@@ -100,20 +113,11 @@ class Spool:
             fresh = {number: Entry(number, raw) for number, raw in batch if number not in known}
             records = b"".join(holding(Kind.TAKEN, entry) for entry in fresh.values())
             if batch:
-                self._put(records + encode(Kind.MARK, batch[-1][0]))
-                self._contents.mark = batch[-1][0]
+                mark, at = batch[-1][0], time.time()
+                self._put(records + marking(mark, at))
+                self._contents.mark, self._contents.marked_at = mark, at
             known.update(fresh)
         return list(fresh)
-
-    def skip(self, update_id: int) -> None:
-        """Note that all updates up to this one have come, and keep none of them.
-
-        Raises:
-            SpoolError: it cannot be stored.
-        """
-        with self._lock:
-            self._put(encode(Kind.MARK, update_id))
-            self._contents.mark = update_id
 
     def keep(self, update_id: int, raw: bytes) -> None:
         """Put an update into the spool that did not just come from the Bot API.
@@ -188,9 +192,13 @@ class Spool:
         """Make durable what was written before this call. May wait for the disk: call it from a thread.
 
         Raises:
-            SpoolError: the disk failed. Nothing may be said to be stored until a later call succeeds.
+            SpoolError: the disk failed, or is still full. Nothing may be said to be stored until a later call
+                succeeds.
         """
         with self._committing:
+            if self._behind:
+                with self._lock:
+                    self._put(b"")
             try:
                 if not (self._overgrown() and self._rewritten()):
                     os.fdatasync(self._file)
@@ -206,6 +214,7 @@ class Spool:
                 self._put(b"")
             self.commit()
         os.close(self._file)
+        self._file = -1  # what is still noted must not reach a file that gets this number
 
     def _read(self) -> int:
         """Take in the log and cut a torn end; how long the log is."""
@@ -215,18 +224,27 @@ class Spool:
         if not data.startswith(MAGIC):
             if not MAGIC.startswith(data):  # it is no spool's: put it out of the way, for people
                 os.close(self._file)
+                self._file = -1
                 self._path.rename(self._path.with_suffix(".damaged"))
                 return self._read()
             _write_all(self._file, MAGIC, 0)
-        for end, kind, update_id, rest in scan(data, size):
-            self._contents.apply(kind, update_id, rest)
+        last = None
+        for end, last, update_id, rest in scan(data, size):
+            self._contents.apply(last, update_id, rest)
             size = end
+        if last is Kind.TAKEN:  # a batch was cut before its mark
+            self._contents.marked_at = os.fstat(self._file).st_mtime
         self.torn = max(0, len(data) - size)
-        if time.time() - os.fstat(self._file).st_mtime > MARK_S:
-            self._contents.mark = None
         if self.torn:
             os.ftruncate(self._file, size)
         return size
+
+    def _forget_letters_put_back(self) -> None:
+        """End what a crash may have left of a ``retry``: the letter of an update that is in the log again."""
+        for number in self.dead.ids():
+            entry = self._contents.entries.get(number)
+            if entry is not None and not entry.deaths:
+                self.dead.remove(number)
 
     def _note(self, kind: Kind, update_id: int) -> Entry | None:
         """Write what happens to an update; on a full disk that waits until there is room again."""
@@ -298,7 +316,7 @@ class Spool:
 
     def _copy(self) -> bytes:
         contents = self._contents
-        mark = b"" if contents.mark is None else encode(Kind.MARK, contents.mark)
+        mark = b"" if contents.mark is None else marking(contents.mark, contents.marked_at)
         return MAGIC + mark + b"".join(holding(Kind.KEPT, entry) for entry in contents.entries.values())
 
 

@@ -16,6 +16,7 @@ _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<Bq")
 _COUNTS = struct.Struct("<HH")
+_TIME = struct.Struct("<d")
 _MOST = 0xFFFF
 
 
@@ -24,7 +25,7 @@ class Kind(IntEnum):
 
     TAKEN = ord("U")  # it came from the Bot API; all up to it have come
     KEPT = ord("K")  # it is in the spool: carried over from an older log, or put back by an operator
-    MARK = ord("W")  # all up to it have come; it itself is not kept
+    MARK = ord("W")  # all up to it have come, at this time; it itself is not kept
     BEGUN = ord("A")  # its handler begins
     LET_GO = ord("C")  # its handler was cancelled by an orderly end
     DONE = ord("D")  # it leaves the spool
@@ -60,6 +61,15 @@ def holding(kind: Kind, entry: Entry) -> bytes:
     return encode(kind, entry.update_id, counts + entry.raw)
 
 
+def marking(update_id: int, at: float) -> bytes:
+    """The record, MARK, that all updates up to this one have come.
+
+    Parameters:
+        at: when, in seconds since the epoch.
+    """
+    return encode(Kind.MARK, update_id, _TIME.pack(at))
+
+
 def scan(data: bytes, begin: int) -> Iterator[tuple[int, Kind, int, bytes]]:
     """The records of a log up to its end, or to the first that is not whole.
 
@@ -90,16 +100,20 @@ class Contents:
     Attributes:
         entries: the updates that are not done, in the order in which they came.
         mark: the update that came last from the Bot API; None before the first.
+        marked_at: when it came, in seconds since the epoch.
     """
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.mark: int | None = None
+        self.marked_at = 0.0
 
     def apply(self, kind: Kind, update_id: int, rest: bytes) -> None:
         """Take in one record."""
         if kind in {Kind.TAKEN, Kind.MARK}:
             self.mark = update_id
+        if kind is Kind.MARK:
+            (self.marked_at,) = _TIME.unpack(rest)
         if kind in {Kind.TAKEN, Kind.KEPT}:
             attempts, deaths = _COUNTS.unpack_from(rest)
             self.entries.setdefault(update_id, Entry(update_id, rest[_COUNTS.size :], attempts, deaths))

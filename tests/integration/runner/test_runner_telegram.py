@@ -199,7 +199,7 @@ def test_errors_of_handlers_are_counted_and_survived(bot, sandbox, eventually):
 
 
 def test_an_app_that_ends_itself_has_crashed(bot, sandbox):
-    for command, words in {"/leave": "SystemExit(3)", "/halt": "stop_running"}.items():
+    for command, words in {"/halt": "stop_running", "/leave": "SystemExit(3)"}.items():
         bot.up()
         sandbox.say(bot.id, command)
         assert bot.ended() == FailureClass.APP_CRASHED.code
