@@ -91,9 +91,13 @@ def observe(
         units = None
     finally:
         answers = asked.answers()
+    known = {bot: _unit_of(bot, units, installed=units is None and paths.unit(bot).exists()) for bot in bots}
+    silent = [unit for bot, unit in known.items() if not isinstance(answers[bot], dict)]
+    if silent and units is not None:
+        known |= backend.closer(silent)
     views = []
     for bot, kind in bots.items():
-        unit = _unit_of(bot, units, installed=units is None and paths.unit(bot).exists())
+        unit = known[bot]
         answer = answers[bot]
         if isinstance(answer, dict):
             views.append(view_of_answer(kind, backend.name, unit, answer))

@@ -7,12 +7,10 @@ from toolkit.backends import Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
 from toolkit.errors import BackendError, UsageError
-from toolkit.files import write_atomically
 from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
-from toolkit.render.supervisord import with_enabled
 
 STOP_S = 630.0
 Progress = Callable[[int, int], None]
@@ -32,7 +30,7 @@ def start(
     """
     with changing(paths.lock, "toolkit admin start-bot"):
         _need(backend)
-        _keep(paths, list(bots), enabled=True)
+        _keep(paths, backend, list(bots), enabled=True)
         _put_in_force(backend, list(bots))
         # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
         held = [view.name for view in observe(paths, bots, backend) if view.state is State.QUARANTINED]
@@ -48,7 +46,7 @@ def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend) -> list[B
         The bots as they were found at the end.
     """
     with changing(paths.lock, "toolkit admin stop-bot"):
-        _keep(paths, list(bots), enabled=False)
+        _keep(paths, backend, list(bots), enabled=False)
         if backend.alive():
             backend.stop(list(bots), STOP_S)
     return observe(paths, bots, backend)
@@ -65,7 +63,7 @@ def restart(
     views: list[BotView] = []
     with changing(paths.lock, "toolkit admin restart-bot"):
         _need(backend)
-        _keep(paths, list(bots), enabled=True)
+        _keep(paths, backend, list(bots), enabled=True)
         for bot, kind in bots.items():
             backend.stop([bot], STOP_S)
             _put_in_force(backend, [bot])
@@ -98,19 +96,14 @@ def _need(backend: Backend) -> None:
         raise BackendError("the supervisor is not running", "start it with `toolkit up`")
 
 
-def _keep(paths: FleetPaths, bots: Sequence[str], *, enabled: bool) -> None:
-    """Keep what the operator wants: in the database for deploys, in the units for the supervisor."""
+def _keep(paths: FleetPaths, backend: Backend, bots: Sequence[str], *, enabled: bool) -> None:
+    """Keep what the operator wants: in the database for deploys, in the supervisor itself."""
     missing = [bot for bot in bots if not paths.unit(bot).exists()]
     if missing:
         raise UsageError(f"not deployed yet: {', '.join(missing)}", "run `toolkit deploy`, or `toolkit up`")
     with revisions.opened(paths) as history:
         (history.release if enabled else history.hold)(bots)
-    for bot in bots:
-        path = paths.unit(bot)
-        text = path.read_text(encoding="utf-8")
-        wanted = with_enabled(text, enabled)
-        if wanted != text:
-            write_atomically(path, wanted)
+    backend.keep(bots, enabled=enabled)
 
 
 def _put_in_force(backend: Backend, bots: Sequence[str]) -> None:

@@ -138,7 +138,7 @@ def place() -> Iterator[Place]:
 
 
 def test_is_found_by_its_name(place):
-    assert backends.backend("supervisord", place.paths).name == "supervisord"
+    assert backends.backend(place.paths).name == "supervisord"
 
 
 def test_launch_spawns_and_end_leaves_nothing(place):

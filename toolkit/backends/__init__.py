@@ -1,12 +1,12 @@
 """The supervisors: one small file each, found by name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from typing import Protocol
 
-from toolkit.errors import BackendError
+from toolkit.errors import BackendError, UsageError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
@@ -73,12 +73,24 @@ class Backend(Protocol):
         """
         ...
 
+    def closer(self, units: Collection[UnitStatus]) -> dict[str, UnitStatus]:
+        """The same units by their bots' names, with all that the supervisor can tell of each."""
+        ...
+
     def check(self, files: Sequence[RenderedFile]) -> None:
         """Parse a staged copy with the supervisor's own parser, before anything is installed."""
         ...
 
-    def reload(self) -> None:
-        """Have the supervisor read the installed units; running bots stay untouched."""
+    def reload(self, enabled: Collection[str] | None = None) -> None:
+        """Have the supervisor read the installed units, once; running bots stay untouched.
+
+        Parameters:
+            enabled: the bots that come up with the supervisor, and no others; None leaves that as it is.
+        """
+        ...
+
+    def keep(self, bots: Sequence[str], *, enabled: bool) -> None:
+        """Have bots come up with the supervisor from now on, or not. Running bots stay untouched."""
         ...
 
     def add(self, bot: str) -> None:
@@ -98,13 +110,26 @@ class Backend(Protocol):
         ...
 
 
-BACKENDS = {"supervisord": "toolkit.backends.supervisord:Supervisord"}
+BACKENDS = {
+    "supervisord": "toolkit.backends.supervisord:Supervisord",
+    "systemd": "toolkit.backends.systemd:Systemd",
+}
 
 
-def backend(name: str, paths: FleetPaths) -> Backend:
-    """The backend of that name for one fleet."""
-    if name not in BACKENDS:
-        raise BackendError(f"the {name} backend is not there yet", "use `backend: supervisord`")
+def backend(paths: FleetPaths) -> Backend:
+    """The supervisor of a fleet, as the place in its paths names it.
+
+    Raises:
+        UsageError: the toolkit was installed without what this supervisor needs.
+    """
+    name = paths.place.backend
     module, _, attribute = BACKENDS[name].partition(":")
-    made: Backend = getattr(import_module(module), attribute)(paths)
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("toolkit"):
+            raise
+        hint = f"install it: `pip install 'bot-toolkit[{name}]'`"
+        raise UsageError(f"the {name} backend needs {error.name}", hint) from None
+    made: Backend = getattr(found, attribute)(paths)
     return made

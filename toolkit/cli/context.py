@@ -55,8 +55,9 @@ class Invocation:
         from toolkit.backends.choose import choose
         from toolkit.paths import fleet_paths
 
-        place = choose(known.backend, known.mode).place
-        return fleet_paths(known.fleet, self.root or known.root, place)
+        root = self.root or known.root
+        place = choose(known.backend, known.mode, known.fleet, root).place
+        return fleet_paths(known.fleet, root, place)
 
     def _need_file(self) -> None:
         if not self.fleet_file.is_file():
@@ -97,7 +98,7 @@ def backend_of(paths: "FleetPaths") -> "Backend":
     """The supervisor of the fleet."""
     from toolkit.backends import backend
 
-    return backend(paths.place.backend, paths)
+    return backend(paths)
 
 
 def selected(

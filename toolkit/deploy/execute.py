@@ -226,7 +226,7 @@ def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
     for bot in changed:
         work.write(work.paths.unit(bot))
     if changed:
-        work.backend.reload()
+        work.backend.reload([bot for bot, want in work.prepared.wanted.items() if not want.held])
     _start_all(work, [step for step in steps if step.action in (Action.START, Action.UPDATE)], report)
     restarts = [step for step in steps if step.action is Action.RESTART]
     for index, step in enumerate(restarts):

@@ -1,8 +1,9 @@
 """supervisord: a private one, one per fleet, or the machine's; spoken to on its Unix socket alone."""
 
 import math
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from toolkit.backends import Phase, UnitStatus
@@ -13,8 +14,10 @@ from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge, start
 from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError
+from toolkit.files import write_atomically
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
+from toolkit.render.supervisord import with_enabled
 
 CALL_S = 10.0
 # It parses 1,000 units in 3.2 s and answers nothing meanwhile.
@@ -128,6 +131,10 @@ class Supervisord:
                 found[bot] = _status(bot, info)
         return found
 
+    def closer(self, units: Collection[UnitStatus]) -> dict[str, UnitStatus]:
+        """The same: supervisord tells all at once."""
+        return {unit.bot: unit for unit in units}
+
     def check(self, files: Sequence[RenderedFile]) -> None:
         """Parse what would be installed.
 
@@ -140,11 +147,21 @@ class Supervisord:
         """
         self._daemon.check(self._rpc, files)
 
-    def reload(self) -> None:
-        """Have it read the installed units; nothing that runs is touched."""
+    def reload(self, enabled: Collection[str] | None = None) -> None:
+        """Have it read the installed units, which say themselves what is enabled; bots stay untouched."""
+        del enabled
         self._daemon.make_room(self._rpc)
         self._rpc("supervisor.reloadConfig", timeout_s=RELOAD_S)
         self._read_at = time.monotonic()
+
+    def keep(self, bots: Sequence[str], *, enabled: bool) -> None:
+        """Have bots come up with supervisord from now on, or not: it reads that when it starts."""
+        for bot in bots:
+            path = self._paths.unit(bot)
+            text = path.read_text(encoding="utf-8")
+            wanted = with_enabled(text, enabled)
+            if wanted != text:
+                write_atomically(path, wanted, stat.S_IMODE(path.stat().st_mode))
 
     def add(self, bot: str) -> None:
         """Put a unit in force as it is installed; it has been spawned then, if its unit says so."""

@@ -1,0 +1,203 @@
+"""systemd, spoken to over D-Bus: the machine's own manager, or the user's."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.backends import NotRunningError, Phase, UnitStatus
+from toolkit.backends.systemd import where
+from toolkit.backends.systemd.bus import Bus
+from toolkit.backends.systemd.jobs import Jobs
+from toolkit.backends.systemd.manager import Listed, Manager
+from toolkit.backends.systemd.status import PROPERTIES, closer, phase_of, status_of
+from toolkit.backends.systemd.stop import stop
+from toolkit.errors import BackendError
+from toolkit.paths import BOT_NAME, FleetPaths
+from toolkit.render import RenderedFile
+
+CALL_S = 25.0
+START_S = 30.0
+END_S = 630.0
+_UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
+_CLOSER = (*_UP, Phase.FAILED)
+# How a start job ends where the unit was not even tried; other ends show in the unit itself.
+_UNTRIED = {
+    "dependency": "a unit that it needs did not start",
+    "canceled": "another command cancelled it",
+    "skipped": "systemd skipped it",
+    "collected": "systemd dropped it",
+    "assert": "an assertion of its unit failed",
+    "unsupported": "systemd does not support it here",
+}
+
+
+class Systemd:
+    """The systemd backend.
+
+    Parameters:
+        paths: the fleet's; they tell the mode.
+        timeout_s: seconds for a call.
+    """
+
+    name = "systemd"
+
+    def __init__(self, paths: FleetPaths, timeout_s: float = CALL_S) -> None:
+        self._paths = paths
+        mode = paths.place.mode
+        self._manager = Manager(Bus(where.socket_path(mode), timeout_s, where.hint(mode)))
+
+    def alive(self) -> bool:
+        """Whether the manager can be asked."""
+        try:
+            self._manager.loaded([self._paths.target])
+        except NotRunningError:
+            return False
+        return True
+
+    def version(self) -> str:
+        """The version of systemd in its own words."""
+        return self._manager.version()
+
+    def launch(self) -> None:
+        """Start the fleet's target, and with it the bots that come up by themselves."""
+        jobs = Jobs(self._manager.bus, {self._paths.target: "StartUnit"})
+        jobs.wait(START_S)
+        _complain(jobs)
+
+    def end(self) -> tuple[str, ...]:
+        """Stop the fleet's target, and with it all bots. systemd itself goes on."""
+        stop(self._manager, [self._paths.target], END_S)
+        return ()
+
+    def units(self) -> dict[str, UnitStatus]:
+        """Every unit of this fleet, by its bot's name, in one round trip; stopped ones from their files."""
+        pattern = self._paths.service("*")
+        installed = self._bots(self._paths.units.glob(pattern))
+        found = {bot: UnitStatus(bot, Phase.STOPPED) for bot in installed}
+        for row in self._manager.loaded([pattern]):
+            bot = self._bot(row.name)
+            if bot:
+                found[bot] = status_of(bot, row)
+        return found
+
+    def closer(self, units: Collection[UnitStatus]) -> dict[str, UnitStatus]:
+        """The same units with process, times and end, which cost some calls each."""
+        asked = [unit for unit in units if unit.phase in _CLOSER]
+        services = [(self._paths.service(unit.bot), "Service") for unit in asked]
+        told = self._manager.properties(services, PROPERTIES)
+        return {unit.bot: unit for unit in units} | {
+            unit.bot: closer(unit, facts) for unit, facts in zip(asked, told, strict=True)
+        }
+
+    def check(self, files: Sequence[RenderedFile]) -> None:
+        """Parse what would be installed."""
+
+    def reload(self, enabled: Collection[str] | None = None) -> None:
+        """Have the manager read the installed units, once; nothing that runs is touched.
+
+        Parameters:
+            enabled: the bots that come up with the fleet; all others do not. None leaves that.
+        """
+        if enabled is not None:
+            self._wish(enabled, self._linked().difference(enabled))
+            self._manager.enable([self._paths.target])
+        self._manager.reload()
+
+    def keep(self, bots: Sequence[str], *, enabled: bool) -> None:
+        """Have bots come up with the fleet, or not. What runs is not touched."""
+        if self._wish(bots if enabled else (), () if enabled else bots):
+            self._manager.reload()
+
+    def add(self, bot: str) -> None:
+        """Nothing more: a unit that was read is in force."""
+
+    def remove(self, bot: str) -> None:
+        """Forget how the unit ended. It is out of force once its file is gone."""
+        self._manager.reset_failed([self._paths.service(bot)])
+
+    def start(self, bots: Sequence[str], deadline_s: float = START_S) -> None:
+        """Start bots, at once also where systemd waits to retry, and the target if it is not active.
+
+        Parameters:
+            deadline_s: seconds until their processes must have begun, those still stopping among them.
+
+        Raises:
+            BackendError: names every bot that could not be started; the others are.
+        """
+        if not bots:
+            return
+        services = [self._paths.service(bot) for bot in bots]
+        waiting = {row.name for row in self._manager.loaded(services) if phase_of(row) is Phase.BACKOFF}
+        self._manager.reset_failed(services)
+        methods = {unit: "RestartUnit" if unit in waiting else "StartUnit" for unit in services}
+        target = self._paths.target
+        # With its dependencies it would start the other bots as well.
+        jobs = Jobs(self._manager.bus, methods | {target: "StartUnit"}, {target: "ignore-dependencies"})
+        begun = jobs.wait(deadline_s, _has_begun)
+        _complain(jobs)
+        if not begun:
+            raise BackendError(
+                f"not started after {deadline_s:g} s: {', '.join(jobs.open)}", "see `systemctl list-jobs`"
+            )
+
+    def stop(self, bots: Sequence[str], deadline_s: float) -> tuple[str, ...]:
+        """Stop bots in parallel and wait until they, and what they started, have ended.
+
+        Returns:
+            The bots that had to be killed.
+        """
+        services = {self._paths.service(bot): bot for bot in bots}
+        return tuple(services[unit] for unit in stop(self._manager, list(services), deadline_s))
+
+    def live(self, bot: str, properties: Mapping[str, tuple[str, Any]]) -> None:
+        """Bring limits in force on a running bot where a reload has not done so.
+
+        Parameters:
+            properties: D-Bus signature and value of each, by name.
+        """
+        service = self._paths.service(bot)
+        (told,) = self._manager.properties([(service, "Service")], list(properties))
+        differing = {name: value for name, value in properties.items() if told.get(name) != value[1]}
+        if differing:
+            self._manager.set_live(service, differing)
+
+    def _wish(self, enabled: Collection[str], disabled: Collection[str]) -> bool:
+        """Link bots to the target, or take their links away; give whether that changed anything."""
+        linked = self._linked()
+        adding = [self._paths.service(bot) for bot in enabled if bot not in linked]
+        taking = [self._paths.service(bot) for bot in disabled if bot in linked]
+        if adding:
+            self._manager.enable(adding)
+        if taking:
+            self._manager.disable(taking)
+        return bool(adding or taking)
+
+    def _linked(self) -> set[str]:
+        """The bots that the target wants: systemd.unit(5), the folder of links beside it."""
+        folder = self._paths.units / f"{self._paths.target}.wants"
+        return self._bots(folder.glob(self._paths.service("*")))
+
+    def _bots(self, files: Iterable[Path]) -> set[str]:
+        return {bot for file in files if (bot := self._bot(file.name))}
+
+    def _bot(self, service: str) -> str:
+        """The bot of a service of this fleet, "" if it is none."""
+        prefix, _, suffix = self._paths.service("*").partition("*")
+        bot = service.removeprefix(prefix).removesuffix(suffix)
+        return bot if self._paths.service(bot) == service and BOT_NAME.fullmatch(bot) else ""
+
+
+def _has_begun(row: Listed | None) -> bool:
+    return (
+        row is not None
+        and row.active in ("active", "activating", "reloading")
+        and (phase_of(row) is not Phase.BACKOFF)
+    )
+
+
+def _complain(jobs: Jobs) -> None:
+    """Tell of every unit that was not even tried."""
+    faults = [fault.message for fault in jobs.faults.values()]
+    faults += [f"{unit}: {_UNTRIED[how]}" for unit, how in jobs.results.items() if how in _UNTRIED]
+    if faults:
+        raise BackendError("; ".join(faults), "see `systemctl status` of it")
