@@ -105,6 +105,8 @@ class Run:
         stop: says when to end.
         redact: takes secrets out of reasons.
         own: tells the runner of a child process that the kind waits for itself.
+        let_others_start: to be called when the start waits for what costs this machine nothing; being ready
+            says so too.
     """
 
     bot: BotFile
@@ -114,6 +116,7 @@ class Run:
     stop: Stop
     redact: Redactor
     own: Callable[[int], None]
+    let_others_start: Callable[[], None]
 
     async def tell_stop(self) -> None:
         """Call what the app wants called when the bot ends; what one raises is logged and hurts no other."""

@@ -21,6 +21,7 @@ from bot_runner.notify import Notifier
 from bot_runner.process import Usage
 from bot_runner.redaction import Redactor
 from bot_runner.side_loop import SideLoop
+from bot_runner.start_slot import HOLD_S, StartSlot
 from bot_runner.stop import Stop
 from bot_runner.stray import StrayOutput
 from bot_runner.token_lock import TokenLock
@@ -71,6 +72,7 @@ class Runner:
         self._ending = Ending(bot, born, self._stop, self._vitals, self._keeper, self._writer)
         self._judge = Judge(self._vitals, bot.health, self._condemn)
         self._lock: TokenLock | None = None
+        self._slot = StartSlot()
 
     def run(self, complaints: list[str]) -> int:
         """Run the bot to its end.
@@ -115,6 +117,7 @@ class Runner:
             word = ()
         elif state is State.RUNNING:
             self._side.soon(self._usage.sample)
+            self._slot.release()
         self._said = state
         self._notifier.send(*word, f"STATUS={vitals.said or text}")
 
@@ -191,6 +194,8 @@ class Runner:
         enter_directory(self._bot)
         if token and not await self._take_token(token):
             return
+        if not await self._take_slot():
+            return
         health = Health(self._vitals, self._redact)
         run = Run(
             bot=self._bot,
@@ -200,8 +205,12 @@ class Runner:
             stop=self._stop,
             redact=self._redact,
             own=self._usage.known.add,
+            let_others_start=self._slot.release,
         )
-        await app_kinds.load(self._bot.app.kind)(run)
+        try:
+            await app_kinds.load(self._bot.app.kind)(run)
+        finally:
+            self._slot.release()
 
     async def _listen(self) -> None:
         try:
@@ -228,6 +237,15 @@ class Runner:
         if not await self._stop.wait(pause):
             self._vitals.waits("starting")
             self._keeper.begin_anew()
+
+    async def _take_slot(self) -> bool:
+        """Wait for a turn to start; False where the end was asked for meanwhile."""
+        if not self._slot.try_take():
+            self._vitals.waits(f"waiting for its turn: {self._slot.count} bots start at once on this machine")
+            if not await self._stop.race(self._slot.take()):
+                return False
+        self._side.soon(self._side.loop.call_later, HOLD_S, self._slot.release)
+        return True
 
     async def _take_token(self, token: str) -> bool:
         """Become the one poller of this token; False where the end was asked for meanwhile.

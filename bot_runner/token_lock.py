@@ -1,12 +1,10 @@
-"""One poller per token on this machine: an abstract Unix socket named after the bot's id is the lock.
-
-The kernel frees it when the process ends, however it ends (unix(7)). It holds within one network namespace.
-"""
+"""One poller per token on this machine: an abstract Unix socket named after the bot's id is the lock."""
 
 import asyncio
-import errno
-import socket
 import time
+from socket import socket
+
+from bot_runner.abstract import try_bind
 
 _LOOK_S = 0.1
 
@@ -20,20 +18,12 @@ class TokenLock:
 
     def __init__(self, bot_id: str) -> None:
         self.bot_id = bot_id
-        self._socket: socket.socket | None = None
+        self._socket: socket | None = None
 
     def try_take(self) -> bool:
         """Take it; whether it was free."""
-        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            lock.bind(f"\0bot-toolkit/poller/{self.bot_id}")
-        except OSError as error:
-            lock.close()
-            if error.errno == errno.EADDRINUSE:
-                return False
-            raise
-        self._socket = lock
-        return True
+        self._socket = try_bind(f"poller/{self.bot_id}")
+        return self._socket is not None
 
     async def take(self, wait_s: float) -> bool:
         """Take it as soon as it is free; whether that was within so many seconds."""

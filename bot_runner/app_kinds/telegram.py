@@ -123,6 +123,7 @@ class Session:
                 fault = classify(error)
                 if fault is Fault.REFUSED:
                     raise BotFailedError(FailureClass.TOKEN_REFUSED, f"{name}: {fault.value.words}") from None
+                self._run.let_others_start()
                 self._run.vitals.waits(self._run.redact.line(f"{name}: {fault.value.words} ({error})"))
                 pause = tries.pause_s(error, fault)
             await asyncio.sleep(pause)

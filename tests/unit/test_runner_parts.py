@@ -21,6 +21,7 @@ from telegram.error import (
 from bot_runner import descendants, process
 from bot_runner.context import frozen
 from bot_runner.faults import LONGEST_FLOOD_S, Fault, Misrouted, Tries, classify
+from bot_runner.start_slot import StartSlot
 from bot_runner.token_lock import TokenLock
 from bot_runner.vitals import Vitals
 from toolkit.lifecycle import State
@@ -165,6 +166,30 @@ def test_leftovers_are_known_by_their_mark(short_dir):
         for made in (marked, other, fork):
             made.kill()
             made.communicate()
+
+
+async def start_in_turn() -> None:
+    slots = [StartSlot(10_000) for _ in range(2)]
+    for slot in slots:
+        assert slot.try_take()
+        slot.release()
+        slot.release()
+    free = StartSlot(1)
+    assert await free.take(30.0)
+    try:
+        late = StartSlot(1)
+        assert not await late.take(0.1)
+        waiting = asyncio.ensure_future(late.take(30.0))
+        await asyncio.sleep(0)
+        free.release()
+        assert await waiting
+        late.release()
+    finally:
+        free.release()
+
+
+def test_who_finds_no_free_slot_starts_when_one_is_left_or_the_wait_is_over():
+    asyncio.run(start_in_turn())
 
 
 async def take_in_turn(bot_id: str) -> None:

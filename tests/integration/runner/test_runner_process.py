@@ -1,5 +1,6 @@
 """What holds for every kind of bot: classes, pacing, holds, the record, readiness, secrets."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bot_runner.start_slot import StartSlot
 from toolkit import run_record
 from toolkit.lifecycle import FailureClass
 from toolkit.run_record import LastExit, RunRecord
@@ -99,6 +101,36 @@ def test_check_imports_and_no_more(bot):
     assert bad.returncode == 78
     assert "not a bot file" in bad.stderr
     assert not Path(bot.file.files.run_record).exists()
+
+
+def test_starts_wait_for_their_turn_and_a_waiting_one_can_be_stopped(bot):
+    slots = [StartSlot() for _ in range(StartSlot().count)]
+    try:
+        for slot in slots:
+            assert asyncio.run(slot.take(60.0))
+        bot.start()
+        status = bot.until("INITIALIZING", "waiting for its turn")
+        assert f"{slots[0].count} bots start at once" in status["reason"]
+        assert bot.stop() == 0
+        bot.start()
+        bot.until("INITIALIZING", "waiting for its turn")
+    finally:
+        for slot in slots:
+            slot.release()
+    bot.until("RUNNING")
+
+
+def test_who_waits_for_the_api_lets_others_start(bot, eventually):
+    slots = [StartSlot() for _ in range(StartSlot().count)]
+    try:
+        for slot in slots[1:]:
+            assert asyncio.run(slot.take(60.0))
+        bot.change(endpoint="http://127.0.0.1:9").start()
+        bot.until("INITIALIZING", "getMe: the Bot API cannot be reached")
+        eventually(slots[0].try_take, "the slot", within_s=5)
+    finally:
+        for slot in slots:
+            slot.release()
 
 
 def test_a_bad_bot_file_is_held_until_the_supervisor_heeds_the_code(bot):
