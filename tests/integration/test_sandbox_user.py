@@ -278,7 +278,7 @@ class TestProtection:
 
     def test_somebody_else_there(self):
         with pytest.raises(ToolkitError, match="is no sandbox"):
-            SandboxClient("https://api.telegram.org")
+            SandboxClient("ftp://127.0.0.1:8081")
 
 
 def test_a_bot_that_is_full_is_told_so(own_sandbox, new_token):
