@@ -67,7 +67,8 @@ class Runner:
         control = Control(
             bot=bot, vitals=self._vitals, usage=self._usage, keeper=self._keeper, stop=self._stop.ask
         )
-        self._server = ControlServer(Path(bot.files.socket), control.methods())
+        mode = 0o660 if bot.files.shared else 0o600
+        self._server = ControlServer(Path(bot.files.socket), control.methods(), mode)
         self._strays = [StrayOutput(number, self._writer, self._redact) for number in (1, 2)]
         self._ending = Ending(bot, born, self._stop, self._vitals, self._keeper, self._writer)
         self._judge = Judge(self._vitals, bot.health, self._condemn)

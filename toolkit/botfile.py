@@ -104,12 +104,17 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
-    """Absolute paths of what the runner writes."""
+    """Absolute paths of what the runner writes.
+
+    Parameters:
+        shared: whether the group of the socket may connect to it.
+    """
 
     state: str
     socket: str
     run_record: str
     log: str
+    shared: bool = False
 
 
 class BotFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

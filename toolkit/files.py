@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: str | bytes, mode: int = 0o600) -> None:
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o600, group: int | None = None) -> None:
     """Write to a temporary name, fsync, rename, and fsync the folder.
+
+    Parameters:
+        group: the number of the group it is to belong to; None leaves that to the system.
 
     Raises:
         OSError: it could not be written; the old file, if any, is as it was.
@@ -15,6 +18,8 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o600) -> Non
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
+            if group is not None:
+                os.fchown(descriptor, -1, group)
             os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()

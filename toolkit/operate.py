@@ -6,7 +6,7 @@ from toolkit import revisions
 from toolkit.backends import Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
-from toolkit.errors import BackendError, UsageError
+from toolkit.errors import UsageError
 from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import BotView, observe
@@ -92,8 +92,8 @@ def shutdown(paths: FleetPaths, backend: Backend, *, end_supervisor: bool) -> bo
 
 
 def _need(backend: Backend) -> None:
-    if not backend.alive():
-        raise BackendError("the supervisor is not running", "start it with `toolkit up`")
+    """See that the supervisor runs; where it does not, it says itself how it is started."""
+    backend.units()
 
 
 def _keep(paths: FleetPaths, backend: Backend, bots: Sequence[str], *, enabled: bool) -> None:

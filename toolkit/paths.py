@@ -95,14 +95,19 @@ class FleetPaths:
         return self.logs / "supervisord.log"
 
     @property
+    def records(self) -> Path:
+        """The folder of the database and the lock: in system mode one that no bot can look into."""
+        return self.home / "records" if self.is_system else self.home
+
+    @property
     def database(self) -> Path:
         """Revisions, the applied manifest and what operators want, in SQLite."""
-        return self.home / "fleet.db"
+        return self.records / "fleet.db"
 
     @property
     def lock(self) -> Path:
         """Held by the one command that changes the fleet."""
-        return self.home / "fleet.lock"
+        return self.records / "fleet.lock"
 
     @property
     def group(self) -> str:
@@ -133,6 +138,12 @@ class FleetPaths:
     def polkit_rule(self) -> Path:
         """What lets the group manage the fleet's units without being root: polkit(8)."""
         return self.root / "etc/polkit-1/rules.d" / f"50-bot-{self.fleet}.rules"
+
+    @property
+    def strays(self) -> Path:
+        """The folder of what supervisors catch; in system mode no bot may write there."""
+        # No bot can have this name: each has a folder of its own beside it.
+        return self.logs / "_stray" if self.is_system else self.logs
 
     def unit(self, bot: str) -> Path:
         """The bot's unit as a file."""
@@ -180,8 +191,8 @@ class FleetPaths:
         return self.logs / bot / f"{bot}.log" if self.is_system else self.logs / f"{bot}.log"
 
     def stray_log(self, bot: str) -> Path:
-        """What the supervisor catches before the runner's own log is open."""
-        return self.logs / f"{bot}.stray.log"
+        """What the supervisor catches before the runner's own log is open; written as root in system mode."""
+        return self.strays / f"{bot}.log" if self.is_system else self.logs / f"{bot}.stray.log"
 
 
 def default_root() -> Path:

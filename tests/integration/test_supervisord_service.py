@@ -54,7 +54,7 @@ class Machine:
         service = configuration.of_machine(root)
         service.include.parent.mkdir()
         self.paths = fleet_paths("demo", root, SYSTEM_SUPERVISORD, service.include)
-        self.paths.logs.mkdir(parents=True)
+        self.paths.strays.mkdir(parents=True)
         self.put_other("web")
         self._process: subprocess.Popen[bytes] | None = None
 

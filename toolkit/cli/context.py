@@ -54,10 +54,15 @@ class Invocation:
     def _paths(self, known: "Identity") -> "FleetPaths":
         from toolkit.backends.choose import choose
         from toolkit.paths import fleet_paths
+        from toolkit.place import SYSTEM_SUPERVISORD
 
-        root = self.root or known.root
+        root, include = self.root or known.root, None
         place = choose(known.backend, known.mode, known.fleet, root).place
-        return fleet_paths(known.fleet, root, place)
+        if place == SYSTEM_SUPERVISORD:
+            from toolkit.backends.supervisord.configuration import include_of_machine
+
+            include = include_of_machine((root or Path("/")).absolute())
+        return fleet_paths(known.fleet, root, place, include)
 
     def _need_file(self) -> None:
         if not self.fleet_file.is_file():

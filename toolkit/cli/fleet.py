@@ -12,6 +12,7 @@ from toolkit.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from toolkit.deploy.execute import Report
     from toolkit.deploy.plan import Step
+    from toolkit.paths import FleetPaths
 
 TakeOver = Annotated[bool, typer.Option("--take-over", help="Deploy it from this fleet file from now on.")]
 
@@ -101,8 +102,8 @@ def render(
     if (out is None) == (not stdout):
         raise UsageError("give either --out DIR or --stdout")
     fleet, paths = invocation(context).load()
-    prepared = prepare(fleet, paths)
-    relative = [(file.path.relative_to(paths.home), file) for file in prepared.files]
+    prepared = prepare(fleet, paths, to_run=False)
+    relative = [(_within(paths, file.path), file) for file in prepared.files]
     if as_json:
         emit_json(
             {
@@ -173,6 +174,12 @@ def down(context: typer.Context, as_json: JsonFlag = False) -> None:
         emit_json({"fleet": paths.fleet, "was_running": ran})
     else:
         echo(f"fleet {paths.fleet} is down" if ran else f"fleet {paths.fleet} was not running")
+
+
+def _within(paths: "FleetPaths", path: Path) -> Path:
+    """A path below the fleet's folder, or in system mode below what all lies under."""
+    top = paths.root if paths.is_system else paths.home
+    return path.relative_to(top if path.is_relative_to(top) else path.anchor)
 
 
 def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, launch: bool) -> None:

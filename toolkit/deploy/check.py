@@ -22,7 +22,7 @@ def check_fleet(fleet: Fleet, paths: FleetPaths, *, import_apps: bool) -> None:
     Raises:
         InvalidFleetError: a value cannot be expressed in a unit, or an app does not import.
     """
-    prepared = prepare(fleet, paths)
+    prepared = prepare(fleet, paths, to_run=False)
     if not import_apps:
         return
     problems = []

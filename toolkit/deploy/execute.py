@@ -3,11 +3,12 @@
 Each step is on disk before it is acted on, so that the next deploy finishes what this one left half done.
 """
 
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit import revisions
+from toolkit import ground, revisions
 from toolkit.backends import Backend
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
@@ -87,12 +88,20 @@ class _Deploy:
     def paths(self) -> FleetPaths:
         return self.prepared.paths
 
+    @property
+    def shared(self) -> list[Path]:
+        """What the fleet has besides its bots' files."""
+        wanted = self.prepared.wanted
+        own = {path for bot in wanted for path in (self.paths.unit(bot), self.paths.botfile(bot))}
+        return [path for path in self.by_path if path not in own]
+
     def write(self, path: Path) -> None:
         """Put one of the rendered files in place, unless it is there already."""
         file = self.by_path[path]
-        if _content(path) != file.content:
+        group = ground.group_id(file.group) if file.group else None
+        if _content(path) != file.content or not _is_kept(path, file.mode, group):
             make_private(path.parent)
-            write_atomically(path, file.content, file.mode)
+            write_atomically(path, file.content, file.mode, group)
 
     def put_in_force(self, bots: Sequence[str]) -> None:
         """Remember what the supervisor now has for these bots."""
@@ -122,6 +131,12 @@ def _content(path: Path) -> str | None:
         return None
 
 
+def _is_kept(path: Path, mode: int, group: int | None) -> bool:
+    """Whether a file is for those alone who are to read it."""
+    found = path.stat()
+    return stat.S_IMODE(found.st_mode) == mode and group in (None, found.st_gid)
+
+
 def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) -> Report:
     """Plan, apply, report.
 
@@ -131,17 +146,21 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         BackendError: the supervisor refused the units, or failed; what was done stays, and the next deploy
             goes on from there.
     """
+    ground.lay(paths)
     with (
         changing(paths.lock, "toolkit up" if options.launch else "toolkit deploy"),
         revisions.opened(paths) as history,
     ):
         _check_owner(history, fleet, take_over=options.take_over)
         alive = backend.alive()
+        if not alive and paths.is_system:
+            backend.launch()  # which it refuses in its own words: the service is another's
         if not alive and not options.launch:
             raise RefusedError(
                 f"the supervisor of fleet {fleet.name} is not running", "start it with `toolkit up`"
             )
         prepared = prepare(fleet, paths, history.held())
+        ground.make(prepared.folders)
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         if not alive:
             for bot in sweep(
@@ -159,7 +178,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
             history.note_sources(fleet.sources)
             _await_coming(work, found, report)
             return report
-        backend.check([file for file in prepared.files if file.path.suffix == ".conf"])
+        backend.check(prepared.files)
         report.revision = history.begin(fleet.file, prepared.files)
         work = _Deploy(prepared, backend, history, report.revision, options, by_path)
         whole = False
@@ -214,7 +233,6 @@ def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
 
 def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
     """Change a running fleet: removals, then all that was down at once, then restarts one by one."""
-    work.write(work.paths.supervisord_conf)
     for step in steps:
         if step.action is Action.REMOVE:
             _tell(work, step)
@@ -237,16 +255,21 @@ def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
 
 
 def _refresh(work: _Deploy, steps: list[Step]) -> None:
-    """Bring files up to date that differ in what does not change how a bot runs, such as origins."""
+    """Bring files up to date that differ in what does not change how a bot runs, or that somebody edited."""
+    for path in work.shared:
+        work.write(path)
     for step in steps:
         if step.action is Action.NOTHING:
             work.write(work.paths.botfile(step.bot))
+            work.write(work.paths.unit(step.bot))
 
 
 def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
     for step in steps:
         _tell(work, step)
         work.write(work.paths.botfile(step.bot))
+        # Also one that is only to be started again after the fleet was down.
+        work.write(work.paths.unit(step.bot))
     # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
     work.backend.stop([step.bot for step in steps], work.options.wait_s)
     for step in steps:

@@ -1,6 +1,7 @@
 """Turn a fleet into plain files. Nothing here writes: the caller does."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -28,8 +29,10 @@ class Machine:
         python: the toolkit's own interpreter, for types that name none.
         file_limit: open files that a process can surely have (its hard RLIMIT_NOFILE).
         systemd: the version of systemd, whose keys are used; 0 where there is none.
+        groups: the own group of each user that a type names.
     """
 
     python: str
     file_limit: int = 1024
     systemd: int = 0
+    groups: Mapping[str, str] = field(default_factory=dict)

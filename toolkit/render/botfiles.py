@@ -42,6 +42,7 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
             socket=str(paths.control_socket(bot)),
             run_record=str(paths.run_record(bot)),
             log=str(paths.log(bot)),
+            shared=paths.is_system,
         ),
         concurrency=type_.concurrency,
         delivery=type_.delivery,

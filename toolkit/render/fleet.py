@@ -52,13 +52,16 @@ def render_fleet(
     files = renderer.shared_files(fleet, paths, machine)
     for bot in fleet.bots:
         files.append(renderer.unit(fleet, bot, paths, machine, bot not in stopped))
-        files.append(rendered_bot_file(fleet, bot, paths))
+        files.append(rendered_bot_file(fleet, bot, paths, machine))
     return files
 
 
-def rendered_bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> RenderedFile:
-    """A bot's bot file; in system mode the fleet's group may read it, and with it the bot."""
+def rendered_bot_file(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> RenderedFile:
+    """A bot's bot file; in system mode the bot may read it, and not write it."""
     text = botfile.encode(bot_file(fleet, bot, paths))
-    if paths.is_system:
-        return RenderedFile(paths.botfile(bot), text, 0o640, paths.group)
-    return RenderedFile(paths.botfile(bot), text)
+    if not paths.is_system:
+        return RenderedFile(paths.botfile(bot), text)
+    # systemd puts each bot into the fleet's group; a user of supervisord's is no member of it.
+    user = fleet.types[fleet.bots[bot].type].user
+    own = machine.groups.get(user, "") if paths.place.backend == "supervisord" else ""
+    return RenderedFile(paths.botfile(bot), text, 0o640, own or paths.group)

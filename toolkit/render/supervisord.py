@@ -13,6 +13,7 @@ from toolkit.fleet.model import Fleet, Type
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths
 from toolkit.render import Machine, RenderedFile
+from toolkit.render.folders import at_boot
 from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit_path, unfit_variable, variable
 from toolkit.templates import template_folder
 
@@ -30,12 +31,14 @@ _AUTOSTART = re.compile(r"^autostart=(?:true|false)$", re.MULTILINE)
 
 
 def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:
-    """What the fleet has besides its bots' files: a private supervisord's configuration.
+    """What the fleet has besides its bots' files: a private supervisord's configuration, or folders.
 
     Raises:
         UnfitError: a path cannot be expressed; ``problems`` says which.
     """
-    return [] if paths.is_system else [supervisord_conf(paths, len(fleet.bots), machine.file_limit)]
+    if paths.is_system:
+        return [at_boot(fleet, paths, machine)]
+    return [supervisord_conf(paths, len(fleet.bots), machine.file_limit)]
 
 
 def unit(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: bool = True) -> RenderedFile:
@@ -107,7 +110,22 @@ def problems(fleet: Fleet, paths: FleetPaths) -> list[Problem]:
     found: list[tuple[tuple[str, ...], str]] = [((root,), _unfit_home(str(paths.home)))]
     for type_ in fleet.types.values():
         found += _unfit_in_type(type_)
-    return [_problem(fleet, path, reason) for path, reason in found if reason]
+    problems = [_problem(fleet, path, reason) for path, reason in found if reason]
+    return problems + (_users_missing(fleet) if paths.is_system else [])
+
+
+def _users_missing(fleet: Fleet) -> list[Problem]:
+    """Where the machine's supervisord would run a bot as root."""
+    used = {bot.type for bot in fleet.bots.values()}
+    found = []
+    for type_ in fleet.types.values():
+        if type_.name in used and type_.user in ("", "root"):
+            where = fleet.position("types", type_.name, "user")
+            message = "the machine's supervisord would run its bots as root"
+            hint = "name a user of their own: `user: NAME`"
+            path = f"types.{type_.name}.user"
+            found.append(Problem(where.file, where.line, path, message, hint))
+    return found
 
 
 def _problem(fleet: Fleet, path: tuple[str, ...], reason: str) -> Problem:
@@ -139,7 +157,8 @@ def _program(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bo
         program=paths.program(bot),
         command=[runner, str(paths.botfile(bot))],
         directory=type_.directory,
-        environment=sorted(type_.environment.items()),
+        user=type_.user if paths.is_system else "",
+        environment=sorted(_environment(type_, bot, paths).items()),
         unit_hash=digest,
         enabled=enabled,
         autorestart="false" if type_.restart.policy == "never" else "unexpected",
@@ -147,6 +166,12 @@ def _program(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bo
         stopwaitsecs=math.ceil(type_.stop_s + _STOP_MARGIN_S),
         log=str(paths.stray_log(bot)),
     )
+
+
+def _environment(type_: Type, bot: str, paths: FleetPaths) -> dict[str, str]:
+    """Its variables; a program of another user would inherit those of root's, which supervisord has."""
+    own = {"HOME": str(paths.state(bot)), "LOGNAME": type_.user, "USER": type_.user}
+    return {**(own if paths.is_system else {}), **type_.environment}
 
 
 @cache

@@ -52,6 +52,14 @@ def of_machine(root: Path) -> Configuration:
     return read(found)
 
 
+def include_of_machine(root: Path) -> Path | None:
+    """The pattern of units that the machine's service includes, where there is a service."""
+    try:
+        return of_machine(root).include
+    except (BackendError, RefusedError):
+        return None
+
+
 def read(path: Path) -> Configuration:
     """A service as its configuration tells it.
 

@@ -1,0 +1,121 @@
+"""What the bots' users may not reach: found before a bot fails on it."""
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.errors import Problem
+from toolkit.fleet.model import Fleet, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user, as the kernel judges what it may do.
+
+    Parameters:
+        gids: of its own group, then of the others that it is a member of.
+    """
+
+    name: str
+    uid: int
+    gids: tuple[int, ...]
+
+    @property
+    def own_group(self) -> str:
+        """The name of its own group."""
+        return grp.getgrgid(self.gids[0]).gr_name
+
+
+def account(name: str) -> Account | None:
+    """The user of a name, if there is one; with the groups that supervisord would give it."""
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Account(name, found.pw_uid, tuple(os.getgrouplist(name, found.pw_gid)))
+
+
+def obstacle(path: Path, user: Account, wanted: int) -> str:
+    """What keeps a user from a file or folder, in words; "" where nothing does.
+
+    Parameters:
+        path: absolute.
+        wanted: permissions as of access(2): os.R_OK, os.X_OK, or both.
+    """
+    for part in reversed([path, *path.parents]):
+        try:
+            found = part.stat()
+        except PermissionError:
+            return ""  # whoever asks may not look: the bot will tell
+        except OSError as error:
+            return f"{part}: {error.strerror}"
+        need = wanted if part == path else os.X_OK
+        if not _allows(found, user, need):
+            words = "may not be entered by" if part != path or stat.S_ISDIR(found.st_mode) else "is closed to"
+            return f"{part} {words} {user.name}"
+    return ""
+
+
+def _allows(found: os.stat_result, user: Account, wanted: int) -> bool:
+    """As inode(7) has it: the first class that fits decides."""
+    if user.uid == found.st_uid:
+        bits = found.st_mode >> 6
+    elif found.st_gid in user.gids:
+        bits = found.st_mode >> 3
+    else:
+        bits = found.st_mode
+    return bits & wanted == wanted
+
+
+def problems(fleet: Fleet, python: str) -> list[Problem]:
+    """Where a bot's user lacks something that its bot needs.
+
+    Parameters:
+        python: the toolkit's own interpreter, for types that name none.
+    """
+    users = {name: account(type_.user) for name, type_ in fleet.types.items() if type_.user}
+    found = [
+        _problem(
+            fleet,
+            ("types", name, "user"),
+            f"this machine has no user {fleet.types[name].user}",
+            f"make it: `useradd --system --user-group {fleet.types[name].user}`",
+        )
+        for name, user in users.items()
+        if user is None
+    ]
+    for name, user in users.items():
+        if user:
+            found += _of_type(fleet, fleet.types[name], user, python)
+    for bot in fleet.bots.values():
+        user = users.get(bot.type)
+        if user and bot.token and bot.token.kind == "file":
+            path = bot.token.value[0]
+            reason = obstacle(Path(path), user, os.R_OK)
+            if reason:
+                hint = f"`chown {user.name} {path}`, and let that user enter its folder"
+                found.append(_problem(fleet, ("bots", bot.name, "token", "file"), reason, hint))
+    return found
+
+
+def _of_type(fleet: Fleet, type_: Type, user: Account, python: str) -> Iterator[Problem]:
+    interpreter = Path(type_.python or python)
+    # A virtual environment's interpreter is a link to another, and that one is what is executed.
+    programs = (interpreter.with_name("bot-runner"), interpreter.resolve())
+    needs = [("python", program, os.R_OK | os.X_OK) for program in programs]
+    needs.append(("directory", Path(type_.directory), os.X_OK))
+    needs += [("search", Path(folder), os.R_OK | os.X_OK) for folder in type_.app.search]
+    for key, path, wanted in needs:
+        reason = obstacle(path, user, wanted)
+        if reason:
+            hint = "put it where that user may go, such as under /opt or /srv"
+            yield _problem(fleet, ("types", type_.name, key), reason, hint)
+
+
+def _problem(fleet: Fleet, path: tuple[str, ...], message: str, hint: str) -> Problem:
+    where = fleet.position(*path)
+    return Problem(where.file, where.line, ".".join(path), message, hint)
