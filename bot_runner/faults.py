@@ -32,7 +32,7 @@ class Fault(Enum):
     GARBAGE = _Kind("the Bot API's answer makes no sense", 0.2, 0.7)
     MISROUTED = _Kind("misrouted, 404: check `endpoint` and the proxy before it", 0.2, 0.7)
     FLOOD = _Kind("the Bot API asks for less", 1.0, LONGEST_FLOOD_S)
-    CONFLICT = _Kind("conflict, 409: another process polls with this token, or set a webhook", 1.0, 15.0)
+    CONFLICT = _Kind("conflict, 409", 0.7, 15.0)
     REFUSED = _Kind("token refused, 401", 0.0, 0.0)
 
 

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from telegram.error import TelegramError
+from telegram.error import Conflict, TelegramError
 from telegram.ext import ExtBot
 
+from bot_runner.conflicts import Conflicts
 from bot_runner.delivery import Delivery
 from bot_runner.failure import BotFailedError
 from bot_runner.faults import Fault, Tries, classify
@@ -55,12 +56,17 @@ class Intake:
         self._bot, self._delivery, self._handover = bot, delivery, handover
         self._vitals, self._redact, self._allowed = vitals, redact, allowed
         self._overheard = Overheard(bot)
-        self._tries = Tries()
+        self._tries, self._conflict_tries = Tries(), Tries()
+        self._conflicts = Conflicts(bot)
 
     async def probe(self) -> None:
         """Poll once without waiting and without an offset, which confirms nothing but shows a 401 or 409."""
-        async with asyncio.timeout(POLL_DEADLINE_S):
-            await self._bot.get_updates(limit=1, timeout=0, allowed_updates=self._allowed)
+        try:
+            async with asyncio.timeout(POLL_DEADLINE_S):
+                await self._bot.get_updates(limit=1, timeout=0, allowed_updates=self._allowed)
+        except Conflict as error:
+            raise Conflict(await self._conflicts.name(error)) from None
+        self._conflicts.answered()
         self._vitals.polled()
 
     async def run(self) -> None:
@@ -81,6 +87,9 @@ class Intake:
             self._vitals.polled()
             self._tries.succeeded()
             self._vitals.well("poll")
+            if self._conflicts.answered():
+                self._conflict_tries.succeeded()
+                self._vitals.well("conflict")
             if received:
                 await self._take(received)
 
@@ -134,6 +143,12 @@ class Intake:
 
     async def _pause(self, error: Exception) -> None:
         fault = classify(error)
+        if fault is Fault.CONFLICT:
+            self._vitals.well("poll")
+            words = await self._conflicts.name(error)
+            self._vitals.trouble("conflict", self._redact.line(f"getUpdates: {fault.value.words} ({words})"))
+            await self._rest(self._conflict_tries.pause_s(error, fault))
+            return
         reason = self._redact.line(f"getUpdates: {fault.value.words} ({error})")
         if fault is Fault.REFUSED:
             raise BotFailedError(FailureClass.TOKEN_REFUSED, "getUpdates: token refused, 401") from None
@@ -141,7 +156,10 @@ class Intake:
             _log.debug("a poll's answer was not understood", exc_info=error)
         pause = self._tries.pause_s(error, fault)
         # One dropped connection is no trouble yet.
-        if self._tries.failed >= _TROUBLE_AFTER or fault in {Fault.CONFLICT, Fault.MISROUTED, Fault.FLOOD}:
+        if self._tries.failed >= _TROUBLE_AFTER or fault in {Fault.MISROUTED, Fault.FLOOD}:
             self._vitals.trouble("poll", reason)
+        await self._rest(pause)
+
+    async def _rest(self, pause: float) -> None:
         self._vitals.polls_for(pause)
         await asyncio.sleep(pause)

@@ -104,7 +104,10 @@ class FailureClass(Enum):
         68, "misrouted", "404 from the API: check `endpoint` and the proxy before it", True
     )  # EX_NOHOST
     CONFLICT = _Class(
-        69, "conflict", "another process polls with this token; find and stop it", True
+        69,
+        "conflict",
+        "another process polls with this token; find and stop it, or give this bot another token",
+        True,
     )  # EX_UNAVAILABLE
     APP_CRASHED = _Class(70, "app crashed", "see `toolkit bot logs` for the traceback", True)  # EX_SOFTWARE
     APP_IMPORT = _Class(

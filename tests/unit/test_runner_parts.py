@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from telegram import Bot
 from telegram.error import (
     BadRequest,
     Conflict,
@@ -19,6 +20,7 @@ from telegram.error import (
 )
 
 from bot_runner import descendants, process
+from bot_runner.conflicts import CALM_S, EARLIER, GRACE_S, OTHER, Conflicts
 from bot_runner.context import frozen
 from bot_runner.faults import LONGEST_FLOOD_S, Fault, Misrouted, Tries, classify
 from bot_runner.start_slot import StartSlot
@@ -166,6 +168,28 @@ def test_leftovers_are_known_by_their_mark(short_dir):
         for made in (marked, other, fork):
             made.kill()
             made.communicate()
+
+
+async def conflicts_by_time() -> None:
+    now = [100.0]
+    conflicts = Conflicts(Bot("1:x"), lambda: now[0])
+    other = Conflict("terminated by other getUpdates request")
+    assert await conflicts.name(other) == EARLIER
+    now[0] += GRACE_S
+    assert await conflicts.name(other) == OTHER
+    assert conflicts.answered()
+    assert await Conflicts(Bot("1:x")).name(other) == EARLIER
+    now[0] += 5
+    assert await conflicts.name(other) == OTHER
+    assert not conflicts.answered()
+    now[0] += CALM_S
+    assert conflicts.answered()
+    assert await conflicts.name(other) == OTHER
+    assert conflicts.answered()
+
+
+def test_an_earlier_poll_has_its_time_and_another_poller_is_told_until_it_stays_away():
+    asyncio.run(conflicts_by_time())
 
 
 async def start_in_turn() -> None:

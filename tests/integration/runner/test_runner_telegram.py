@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import msgspec
@@ -154,11 +155,35 @@ def test_faults_before_and_after_readiness_are_told_and_survived(bot, sandbox):
 def test_a_conflict_is_named_and_backed_off(bot, sandbox):
     sandbox.fault(bot.id, "getUpdates", "409")
     bot.start()
-    bot.until("INITIALIZING", "conflict, 409")
+    bot.until("INITIALIZING", "conflict, 409 (an earlier poll of this bot may not have ended yet)")
     polls = sandbox.counters(bot.id)["calls"]["getUpdates"]
     assert polls < 10
     sandbox.heal(bot.id)
     bot.until("RUNNING")
+
+
+def test_a_webhook_that_was_set_elsewhere_is_named_by_its_host_alone(bot, sandbox):
+    bot.up()
+    path = "path-that-is-a-secret"
+    with urllib.request.urlopen(
+        f"{sandbox.url}/bot{bot.token}/setWebhook?url=http://127.0.0.1:9/{path}"
+    ) as done:
+        assert done.status == 200
+    bot.until("DEGRADED", "conflict, 409 (a webhook is set to 127.0.0.1;")
+    assert path not in bot.log() + bot.status()["reason"]
+    with urllib.request.urlopen(f"{sandbox.url}/bot{bot.token}/deleteWebhook"):
+        pass
+    bot.until("RUNNING")
+
+
+def test_a_process_that_polls_elsewhere_is_named_and_stays_named_while_it_polls(bot, sandbox):
+    bot.up()
+    for _ in range(2):
+        sandbox.fault(bot.id, "getUpdates", "409", count=1)
+        sandbox.say(bot.id, "wakes the poll")
+        bot.until("DEGRADED", "conflict, 409 (another process polls with this token, on another machine")
+        assert sandbox.ask(bot.id, "hello")
+    assert bot.ask("status")["state"] == "DEGRADED"
 
 
 def test_two_runners_never_poll_with_one_token(bot, sandbox):

@@ -1,0 +1,60 @@
+"""409, told apart: an earlier poll that has not ended, a webhook that was set, or another process that polls.
+
+A twin under this toolkit on this machine is none of them: the token lock keeps it out.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from telegram import Bot
+
+# A process that was killed may leave a poll that the Bot API holds for as long as it was asked to, 10 s.
+GRACE_S = 15.0
+# Pollers that take turns are each answered now and then: the trouble is over when it stays away for so long.
+CALM_S = 60.0
+_ASK_S = 5.0
+EARLIER = "an earlier poll of this bot may not have ended yet"
+OTHER = "another process polls with this token, on another machine or without this toolkit; find and stop it"
+
+
+class Conflicts:
+    """The conflicts of one run.
+
+    Parameters:
+        bot: is asked for its webhook.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, bot: Bot, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bot, self._clock = bot, clock
+        self._first: float | None = None
+        self._last = float("-inf")
+        self._now_on = self._lasts = self._settled = False
+
+    async def name(self, error: BaseException) -> str:
+        """What is behind one more 409, in words without any secret."""
+        now = self._clock()
+        if not self._now_on:
+            self._lasts = now - self._last < CALM_S
+        self._first, self._last, self._now_on = self._first or now, now, True
+        if "webhook" in str(error).lower():
+            return f"a webhook is set{await self._host()}; `toolkit admin restart-bot` takes it away"
+        return EARLIER if not self._settled and now - self._first < GRACE_S else OTHER
+
+    def answered(self) -> bool:
+        """A poll was answered; whether no conflict is to be told of any more."""
+        self._now_on, self._settled = False, True
+        return not self._lasts or self._clock() - self._last >= CALM_S
+
+    async def _host(self) -> str:
+        """Where the webhook points; its host alone, as a webhook's path is often a secret."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                info: Any = await self._bot.get_webhook_info()
+            host = urlsplit(info.url).hostname
+        except Exception:  # noqa: BLE001  the answer may be anything, and the trouble is told without it
+            host = None
+        return f" to {host}" if host else ""
