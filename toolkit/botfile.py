@@ -107,6 +107,7 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute paths of what the runner writes.
 
     Parameters:
+        log: "" where the log goes to the systemd journal.
         shared: whether the group of the socket may connect to it.
     """
 

@@ -22,11 +22,12 @@ class TokenReference(msgspec.Struct, frozen=True):
 
     Parameters:
         kind: ``file`` (a path), ``env`` (a variable's name), ``command`` (its arguments), or
-            ``credential`` (the name of a systemd credential).
+            ``credential`` (the name of a systemd credential). In a bot file also ``stdin``: systemd opens
+            the file of this path, which the bot itself may not read, as the runner's standard input.
         value: the path, name or arguments; only a command has more than one.
     """
 
-    kind: Literal["file", "env", "command", "credential"]
+    kind: Literal["file", "env", "command", "credential", "stdin"]
     value: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -71,7 +72,7 @@ def read_token(reference: TokenReference, environ: Mapping[str, str]) -> str:
     """The token behind a reference that needs no program to run.
 
     Parameters:
-        reference: a file, environment name or systemd credential.
+        reference: a file, environment name or systemd credential; behind ``stdin`` the file is read itself.
         environ: the environment to look in.
 
     Raises:

@@ -1,8 +1,11 @@
 """Fleets to render, and supervisor's own parser to read what was rendered."""
 
+import importlib.util
+import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from toolkit.render import Machine
 from toolkit.render.fleet import render_fleet
 from toolkit.secrets import TokenReference
 
+READER = Path(__file__).with_name("systemd_reader.py")
 PYTHON = "/opt/toolkit/bin/python"
 
 HOSTILE = {
@@ -106,3 +110,16 @@ def read_back() -> Callable[..., tuple[Any, dict[str, Any]]]:
         return section, {program.name: program for program in programs}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def reader() -> ModuleType:
+    """systemd's own parser, where its program is installed; it need not run as this machine's init."""
+    spec = importlib.util.spec_from_file_location("systemd_reader", READER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not module.SYSTEMD.exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no {module.SYSTEMD}: install systemd")
+    return module

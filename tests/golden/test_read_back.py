@@ -20,6 +20,7 @@ from toolkit.paths import FleetPaths
 from toolkit.render import Machine, supervisord
 from toolkit.render.supervisord_text import UnfitError, ini, unfit_variable, variable
 
+MACHINE = Machine("/opt/toolkit/bin/python")
 # Fixtures are functions without state here.
 RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
@@ -70,7 +71,7 @@ def test_every_setting_of_a_unit(fleet, read_back, short_dir):
     assert alice.stdout_logfile == str(paths.stray_log("alice"))
     assert (alice.stdout_logfile_maxbytes, alice.stdout_logfile_backups) == (2**20, 1)
     for name, program in zip(("alice", "bob", "odd"), programs.values(), strict=True):
-        digest = supervisord.unit_hash(fleet, name, paths, Machine("/opt/toolkit/bin/python"))
+        digest = supervisord.unit_hash(fleet, name, paths, MACHINE)
         environment = {} if name != "odd" else fleet.types["odd"].environment
         assert program.environment == {"NOTIFY_SOCKET": "", "BOT_TOOLKIT_UNIT": digest, **environment}
     assert len(section.process_group_configs) == 3
@@ -100,7 +101,7 @@ def test_a_variable_is_read_back_or_refused(with_environment, read_back, tmp_pat
     reason = unfit_variable("VALUE", value)
     if reason:
         assert must_be_refused(value), (value, reason)
-        (problem,) = supervisord.problems(fleet, FleetPaths("demo", home))
+        (problem,) = supervisord.problems(fleet, FleetPaths("demo", home), MACHINE)
         assert problem.path == "types.odd.environment.VALUE"
         return
     _, programs = read_back(fleet, home)
@@ -159,7 +160,7 @@ def test_paths_are_read_back_or_refused(fleet, read_back, tmp_path_factory, text
     odd = replace(fleet.types["odd"], directory=directory, python=python)
     fleet = replace(fleet, types={**fleet.types, "odd": odd})
     home = tmp_path_factory.getbasetemp() / "paths"
-    found = [problem.path for problem in supervisord.problems(fleet, FleetPaths("demo", home))]
+    found = [problem.path for problem in supervisord.problems(fleet, FleetPaths("demo", home), MACHINE)]
     if NO_PATH.search(text):
         assert found == ["types.odd.directory", "types.odd.python"]
         return
@@ -174,7 +175,7 @@ def test_paths_are_read_back_or_refused(fleet, read_back, tmp_path_factory, text
 def test_a_home_of_any_name_is_read_back_or_refused(fleet, read_back, tmp_path_factory, text):
     home = tmp_path_factory.getbasetemp() / "homes" / f"x{text}" / "demo"
     paths = FleetPaths("demo", home)
-    if supervisord.problems(fleet, paths):
+    if supervisord.problems(fleet, paths, MACHINE):
         assert NO_PATH.search(text) or re.search(r"[*?\[\]]", text)
         return
     section, programs = read_back(fleet, home)
@@ -187,7 +188,7 @@ def test_a_home_of_any_name_is_read_back_or_refused(fleet, read_back, tmp_path_f
 
 
 def test_a_path_that_is_no_text_is_refused(fleet):
-    (problem,) = supervisord.problems(fleet, FleetPaths("demo", Path("/srv/\udcff")))
+    (problem,) = supervisord.problems(fleet, FleetPaths("demo", Path("/srv/\udcff")), MACHINE)
     assert (problem.path, "not UTF-8" in problem.message) == ("fleet", True)
     with pytest.raises(UnfitError):
         ini("\udcff")
@@ -195,7 +196,7 @@ def test_a_path_that_is_no_text_is_refused(fleet):
 
 def test_a_refused_value_is_not_repeated(with_environment):
     fleet = with_environment({"VALUE": "'hunter2'"})
-    (problem,) = supervisord.problems(fleet, FleetPaths("demo", Path("/srv")))
+    (problem,) = supervisord.problems(fleet, FleetPaths("demo", Path("/srv")), MACHINE)
     assert "hunter2" not in str(problem)
     with pytest.raises(UnfitError) as raised:
         supervisord.unit(fleet, "odd", FleetPaths("demo", Path("/srv")), Machine("/bin/python"))

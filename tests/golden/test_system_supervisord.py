@@ -67,7 +67,7 @@ def test_a_bot_without_a_user_of_its_own_is_refused(fleet):
     position = {("types", "echo"): Position("fleet.yaml", 7)}
     as_root = replace(fleet.types["odd"], user="root")
     fleet = replace(fleet, positions=position, types={**fleet.types, "odd": as_root})
-    problems = supervisord.problems(fleet, PATHS)
+    problems = supervisord.problems(fleet, PATHS, MACHINE)
     told = {problem.path: str(problem) for problem in problems}
     assert told["types.echo.user"] == (
         "fleet.yaml:7: types.echo.user: the machine's supervisord would run its bots as root "

@@ -1,20 +1,24 @@
 """From a fleet to what a deploy needs: its rendered files, and each bot as it is wanted."""
 
+import re
 import resource
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from toolkit import shell
 from toolkit.deploy import access
 from toolkit.deploy.plan import Wanted
-from toolkit.errors import InvalidFleetError, Problem
+from toolkit.errors import InvalidFleetError, Problem, ToolkitError
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
-from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD
+from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD, Place
 from toolkit.render import Machine, RenderedFile
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import RENDERERS, render_fleet
 from toolkit.render.folders import Folder, folders
+
+VERSION_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,13 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = (), *, to_r
     Raises:
         InvalidFleetError: a value cannot be expressed in a unit, or a bot's user lacks what the bot needs.
     """
-    problems = _not_there_yet(fleet, paths) or RENDERERS[paths.place.backend].problems(fleet, paths)
+    renderer, machine = RENDERERS[paths.place.backend], this_machine(fleet, paths.place)
     as_users = paths.place == SYSTEM_SUPERVISORD
+    problems = _not_there_yet(fleet, paths) or renderer.problems(fleet, paths, machine)
     if not problems and as_users and to_run:
         problems = access.problems(fleet, sys.executable)
     if problems:
         raise InvalidFleetError(problems)
-    renderer, machine = RENDERERS[paths.place.backend], _this_machine(fleet)
     wanted = {
         bot.name: Wanted(
             bot.type,
@@ -62,11 +66,26 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = (), *, to_r
     return Prepared(fleet, paths, files, wanted, folders(fleet, paths, machine) if as_users else ())
 
 
-def _this_machine(fleet: Fleet) -> Machine:
+def this_machine(fleet: Fleet, place: Place) -> Machine:
+    """What of this machine decides how files are rendered for a place."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     users = (access.account(name) for name in {type_.user for type_ in fleet.types.values()} if name)
-    groups = {user.name: user.own_group for user in users if user}
-    return Machine(sys.executable, sys.maxsize if hard == resource.RLIM_INFINITY else hard, groups=groups)
+    return Machine(
+        sys.executable,
+        sys.maxsize if hard == resource.RLIM_INFINITY else hard,
+        _systemd_version() if place.backend == "systemd" else 0,
+        groups={user.name: user.own_group for user in users if user},
+    )
+
+
+def _systemd_version() -> int:
+    """The version of systemd, such as 252; 0 where there is none."""
+    try:
+        done = shell.run(["systemctl", "--version"], timeout_s=VERSION_S)
+    except ToolkitError:
+        return 0
+    match = re.match(r"systemd (\d+)", done.stdout)
+    return int(match[1]) if match else 0
 
 
 def _not_there_yet(fleet: Fleet, paths: FleetPaths) -> list[Problem]:

@@ -1,13 +1,14 @@
 """Make the fleet of files in which no problem was found."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from toolkit.botfile import TELEGRAM_API, App, Health, Limits, Log, Restart
 from toolkit.fleet.draft import Draft
-from toolkit.fleet.model import Bot, Fleet, Position, Type
-from toolkit.fleet.quantities import byte_count, seconds
+from toolkit.fleet.model import Bot, Fleet, Position, Resources, Type
+from toolkit.fleet.quantities import byte_count, percent, seconds
 from toolkit.fleet.sources import Document
 from toolkit.fleet.tokens import argv, reference
 
@@ -49,7 +50,9 @@ def _type(name: str, entry: Mapping[str, Any], document: Document) -> Type:
         endpoint=_endpoint(entry),
         config=entry.get("config", {}),
         environment=entry.get("environment", {}),
-        limits=Limits(**entry.get("limits", {})),
+        limits=_limits(entry.get("limits", {})),
+        resources=_resources(entry.get("limits", {})),
+        needs=frozenset(entry.get("needs", [])),
         restart=_restart(entry.get("restart", {})),
         health=_health(entry.get("health", {})),
         log=_log(entry.get("log", {})),
@@ -72,11 +75,21 @@ def _app(entry: Mapping[str, Any], document: Document) -> App:
     return App(kind="telegram", target=app["telegram"], search=search)
 
 
+def _limits(entry: Mapping[str, Any]) -> Limits:
+    return Limits(**{key: entry[key] for key in Limits.__struct_fields__ if key in entry})
+
+
+def _resources(entry: Mapping[str, Any]) -> Resources:
+    read = {"memory_high": byte_count, "memory_max": byte_count, "cpu_quota": percent}
+    keys = [field.name for field in fields(Resources) if field.name in entry]
+    return Resources(**{key: read[key](entry[key]) if key in read else entry[key] for key in keys})
+
+
 def _restart(entry: Mapping[str, Any]) -> Restart:
     durations = {"pause": "pause_s", "pause_max": "pause_max_s", "healthy": "healthy_s"}
-    fields: dict[str, Any] = {key: value for key, value in entry.items() if key not in durations}
-    fields |= {field: seconds(entry[key]) for key, field in durations.items() if key in entry}
-    return Restart(**fields)
+    values: dict[str, Any] = {key: value for key, value in entry.items() if key not in durations}
+    values |= {field: seconds(entry[key]) for key, field in durations.items() if key in entry}
+    return Restart(**values)
 
 
 def _health(entry: Mapping[str, str | float]) -> Health:

@@ -22,7 +22,11 @@ _DURATIONS: dict[Keys, tuple[float, float]] = {
     ("health", "handler"): (1, 86_400),
     ("health", "stuck"): (1, 86_400),
 }
-_LOG_BYTES = (10_000, 10_000_000_000)
+_SIZES: dict[Keys, tuple[int, int, str]] = {
+    ("log", "max_bytes"): (10_000, 10_000_000_000, "from 10KB to 10GB"),
+    ("limits", "memory_high"): (10_000_000, 2**60, "of at least 10MB"),
+    ("limits", "memory_max"): (10_000_000, 2**60, "of at least 10MB"),
+}
 
 
 def check(draft: Draft, root: Path | None) -> None:
@@ -97,19 +101,15 @@ def _check_ranges(draft: Draft, path: Keys) -> None:
     pause, pause_max = (_duration(draft, (*path, "restart", key)) for key in ("pause", "pause_max"))
     if pause is not None and pause_max is not None and pause > pause_max:
         draft.report.add(draft.fleet, (*path, "restart", "pause_max"), "shorter than `pause`")
-    _check_log_size(draft, (*path, "log", "max_bytes"))
+    for keys, (least, most, words) in _SIZES.items():
+        size = draft.sound(draft.fleet, (*path, *keys), int | float | str)
+        if size is not None and not least <= byte_count(size) <= most:
+            draft.report.add(draft.fleet, (*path, *keys), f"expected a size {words}")
 
 
 def _duration(draft: Draft, path: Keys) -> float | None:
     value = draft.sound(draft.fleet, path, int | float | str)
     return None if value is None else seconds(value)
-
-
-def _check_log_size(draft: Draft, path: Keys) -> None:
-    size = draft.sound(draft.fleet, path, int | float | str)
-    least, most = _LOG_BYTES
-    if size is not None and not least <= byte_count(size) <= most:
-        draft.report.add(draft.fleet, path, "expected a size from 10KB to 10GB")
 
 
 def _check_bot(draft: Draft, name: str) -> None:

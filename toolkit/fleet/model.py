@@ -28,6 +28,27 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What the kernel gives a bot's control group at most, or as its share; None leaves it open.
+
+    Parameters:
+        memory_high: bytes above which the bot is slowed and its memory taken back.
+        memory_max: bytes above which it is ended.
+        cpu_weight: its share of busy processors; 100 is everybody's.
+        cpu_quota: percent of one processor that it has at most.
+        tasks: processes and threads.
+        io_weight: its share of busy disks; 100 is everybody's.
+    """
+
+    memory_high: int | None = None
+    memory_max: int | None = None
+    cpu_weight: int | None = None
+    cpu_quota: int | None = None
+    tasks: int | None = None
+    io_weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Type:
     """What bots share.
 
@@ -36,6 +57,8 @@ class Type:
         user: the user that runs it in system mode; "" where the supervisor picks one.
         python: the interpreter that `bot-runner` is installed in, absolute; "" is the toolkit's own.
         environment: variables of the process.
+        resources: limits of its control group, which can change while it runs.
+        needs: what the sandbox leaves open: ``home``, ``devices``, ``jit``, ``subprocess``.
         concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
         delivery: whether an update is rather handled twice than lost, or rather lost than handled twice.
         stop_s: seconds from SIGTERM to the end that a bot has to drain.
@@ -50,6 +73,8 @@ class Type:
     config: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
+    resources: Resources = Resources()
+    needs: frozenset[str] = frozenset()
     restart: Restart = Restart()
     health: Health = Health()
     log: Log = Log()

@@ -6,9 +6,11 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(B|KB|MB|GB|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_PERCENT = re.compile(r"([1-9][0-9]{0,5})%")
 
 DURATION_PATTERN = f"^{_DURATION.pattern}$"
 SIZE_PATTERN = f"^{_SIZE.pattern}$"
+PERCENT_PATTERN = f"^{_PERCENT.pattern}$"
 
 
 def seconds(value: float | str) -> float:
@@ -37,3 +39,15 @@ def byte_count(value: int | str) -> int:
     if match is None:
         raise ValueError("not a size")
     return int(float(match[1]) * _BYTES[match[2]])
+
+
+def percent(value: str) -> int:
+    """The percent of text such as ``50%``.
+
+    Raises:
+        ValueError: it is no percentage.
+    """
+    match = _PERCENT.fullmatch(value)
+    if match is None:
+        raise ValueError("not a percentage")
+    return int(match[1])

@@ -7,13 +7,17 @@ What one value alone cannot show (ranges of durations, names that must exist) is
 
 from typing import Any
 
-from toolkit.fleet.quantities import DURATION_PATTERN, SIZE_PATTERN
+from toolkit.fleet.quantities import DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN
 from toolkit.paths import BOT_NAME, FLEET_NAME
 
 Schema = dict[str, Any]
 
 # `all` is a selector, and the supervisor's own log is called supervisord.log.
 RESERVED_BOT_NAMES = ("all", "supervisord")
+# What a sandbox can leave open.
+NEEDS = ("home", "devices", "jit", "subprocess")
+# Linux takes no longer argument or variable than 128 KiB, and a character may have four bytes.
+_MAX_TEXT = 32_000
 # Set by the unit itself.
 RESERVED_VARIABLES = ("BOT_TOOLKIT_UNIT", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 
@@ -63,6 +67,17 @@ def _duration(description: str, default: str) -> Schema:
         "pattern": DURATION_PATTERN,
         "default": default,
     }
+
+
+def _size(description: str, default: str | None = None) -> Schema:
+    schema = {
+        "title": "a size: a number of bytes, or text such as 64KB, 10MB or 1MiB",
+        "description": description,
+        "type": ["integer", "string"],
+        "minimum": 0,
+        "pattern": SIZE_PATTERN,
+    }
+    return schema if default is None else {**schema, "default": default}
 
 
 def _choice(description: str, *values: str) -> Schema:
@@ -189,6 +204,17 @@ LIMITS = _object(
         "processes": _whole("Processes and threads of the user.", 1, 4_194_304),
         "core_bytes": _whole("Size of a core dump.", 0, 2**62, 0),
         "nice": _whole("The scheduler's niceness.", -20, 19, 0),
+        "memory_high": _size("Memory above which the bot is slowed; systemd only, as all from here on."),
+        "memory_max": _size("Memory above which the bot is ended and started anew."),
+        "cpu_weight": _whole("Share of busy processors; 100 is everybody's.", 1, 10_000),
+        "cpu_quota": {
+            "title": "a percentage of one processor such as 50% or 200%",
+            "description": "Processor time that the bot has at most.",
+            "type": "string",
+            "pattern": PERCENT_PATTERN,
+        },
+        "tasks": _whole("Processes and threads of the bot.", 1, 4_194_304),
+        "io_weight": _whole("Share of busy disks; 100 is everybody's.", 1, 10_000),
     },
 )
 
@@ -223,14 +249,7 @@ LOG = _object(
     {
         "format": _choice("One JSON object a line, or readable text.", "json", "text"),
         "level": {**_choice("The least level.", "DEBUG", "INFO", "WARNING", "ERROR"), "default": "INFO"},
-        "max_bytes": {
-            "title": "a size: a number of bytes, or text such as 64KB, 10MB or 1MiB",
-            "description": "Size at which the file is rotated.",
-            "type": ["integer", "string"],
-            "minimum": 0,
-            "pattern": SIZE_PATTERN,
-            "default": "10MB",
-        },
+        "max_bytes": _size("Size at which the file is rotated.", "10MB"),
         "keep": _whole("Rotated files that stay.", 0, 1000, 3),
     },
 )
@@ -270,9 +289,21 @@ TYPE = _object(
                 "pattern": f"^{_IDENTIFIER}$",
                 "not": {"enum": list(RESERVED_VARIABLES)},
             },
-            "additionalProperties": {"title": "a text", "type": "string", "pattern": _NO_NUL},
+            "additionalProperties": {
+                "title": f"a text of up to {_MAX_TEXT:,} characters",
+                "type": "string",
+                "pattern": _NO_NUL,
+                "maxLength": _MAX_TEXT,
+            },
         },
         "limits": LIMITS,
+        "needs": {
+            "title": "a list of " + ", ".join(NEEDS),
+            "description": "What the sandbox of systemd leaves open for the bots.",
+            "type": "array",
+            "items": {"title": "one of " + ", ".join(NEEDS), "enum": list(NEEDS)},
+            "default": [],
+        },
         "restart": RESTART,
         "health": HEALTH,
         "log": LOG,

@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolkit.errors import ToolkitError
+
+
+class UnfitError(ToolkitError):
+    """A value that a supervisor cannot be told; the message says why and does not repeat it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:

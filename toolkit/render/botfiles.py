@@ -4,6 +4,7 @@ from toolkit.botfile import BotFile, Files
 from toolkit.config import scopes
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
+from toolkit.secrets import TokenReference
 
 # supervisord honours exit codes only after startsecs, which is 1 s in our units.
 _SUPERVISORD_HOLD_S = 1.05
@@ -22,6 +23,9 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
         ((scopes.GLOBAL, fleet.config), (scopes.TYPE, type_.config), (scopes.INSTANCE, own.config))
     )
     supervisord = paths.place.backend == "supervisord"
+    token = own.token
+    if token and token.kind == "file" and not supervisord:
+        token = TokenReference("stdin", token.value)
     return BotFile(
         fleet=fleet.name,
         name=bot,
@@ -29,7 +33,7 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
         backend=paths.place.backend,
         app=type_.app,
         directory=type_.directory,
-        token=own.token,
+        token=token,
         endpoint=own.endpoint or type_.endpoint or fleet.endpoint,
         config=config.values,
         origins=config.origins,
@@ -41,7 +45,7 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
             state=str(paths.state(bot)),
             socket=str(paths.control_socket(bot)),
             run_record=str(paths.run_record(bot)),
-            log=str(paths.log(bot)),
+            log=str(paths.log(bot)) if supervisord else "",
             shared=paths.is_system,
         ),
         concurrency=type_.concurrency,

@@ -8,14 +8,14 @@ from toolkit.errors import Problem
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
 from toolkit.place import BackendName
-from toolkit.render import Machine, RenderedFile, supervisord
+from toolkit.render import Machine, RenderedFile, supervisord, systemd
 from toolkit.render.botfiles import bot_file
 
 
 class Renderer(Protocol):
     """What a module of this package offers that writes a supervisor's units."""
 
-    def problems(self, fleet: Fleet, paths: FleetPaths) -> list[Problem]:
+    def problems(self, fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]:
         """What of a valid fleet cannot be said to the supervisor."""
         ...
 
@@ -34,7 +34,7 @@ class Renderer(Protocol):
         ...
 
 
-RENDERERS: dict[BackendName, Renderer] = {"supervisord": supervisord}
+RENDERERS: dict[BackendName, Renderer] = {"supervisord": supervisord, "systemd": systemd}
 
 
 def render_fleet(

@@ -5,6 +5,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -101,17 +102,29 @@ def supervisord_conf(paths: FleetPaths, programs: int, file_limit: int = _MIN_FI
     return RenderedFile(paths.supervisord_conf, content)
 
 
-def problems(fleet: Fleet, paths: FleetPaths) -> list[Problem]:
+def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]:
     """What of a valid fleet cannot be said to supervisord: nothing, for nearly every fleet.
 
     A unit of a fleet without problems renders, and is read back by supervisord as it was meant.
     """
+    del machine
     root = "root" if ("root",) in fleet.positions else "fleet"
     found: list[tuple[tuple[str, ...], str]] = [((root,), _unfit_home(str(paths.home)))]
     for type_ in fleet.types.values():
         found += _unfit_in_type(type_)
     problems = [_problem(fleet, path, reason) for path, reason in found if reason]
+    problems += [problem for type_ in fleet.types.values() for problem in _not_limited(fleet, type_)]
     return problems + (_users_missing(fleet) if paths.is_system else [])
+
+
+def _not_limited(fleet: Fleet, type_: Type) -> Iterator[Problem]:
+    """The limits of control groups, which supervisord does not know: to leave them out would be no limit."""
+    for field in fields(type_.resources):
+        if getattr(type_.resources, field.name) is not None:
+            path = ("types", type_.name, "limits", field.name)
+            where = fleet.position(*path)
+            message, hint = "supervisord has no such limit", "remove it, or use `backend: systemd`"
+            yield Problem(where.file, where.line, ".".join(path), message, hint)
 
 
 def _users_missing(fleet: Fleet) -> list[Problem]:

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from toolkit.errors import ToolkitError
+from toolkit.render import UnfitError
 
 # Expands to nothing, in every section. Where it stands there is no white space and no line's end to strip,
 # and no comment to begin.
@@ -19,10 +19,6 @@ _COMMENT = re.compile(r"(?<=\s)(?=[;#])")
 _NOT_EXPRESSIBLE = {"\r": "a carriage return", "\0": "a NUL"}
 # What XML 1.0 (2.2) has no place for, and so none of supervisord's answers, which repeat paths.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-
-
-class UnfitError(ToolkitError):
-    """A value that supervisord cannot be told; the message says why and does not repeat it."""
 
 
 def unfit_variable(name: str, value: str) -> str:

@@ -1,0 +1,229 @@
+"""Units of a fleet under systemd, and what makes its group and folders."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.errors import Problem
+from toolkit.fleet.model import Fleet, Type
+from toolkit.lifecycle import NO_RESTART_CODES
+from toolkit.paths import FleetPaths, system_folders
+from toolkit.render import Machine, RenderedFile, UnfitError
+from toolkit.render.systemd_text import path, quoted, unfit, unfit_path, unfit_program
+from toolkit.templates import template_folder
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+# Begins the first line of every file of ours. What has another first line is somebody else's.
+MARKER = "# Written by Bot Toolkit"
+# Ubuntu 22.04 has it; what is older lacks parts of the sandbox.
+OLDEST = 249
+# Credentials named without a path are looked for in credstore folders since this version.
+_CREDSTORE = 252
+# ImportCredential=, which also takes encrypted ones.
+_IMPORT_CREDENTIAL = 254
+# Seconds that a drained bot has to end by itself before systemd kills it.
+_STOP_MARGIN_S = 3
+# Readable for all, as other units are: they hold no secrets.
+_MODE = 0o644
+_NO_LIMIT = 2**64 - 1
+
+Reason = tuple[tuple[str, ...], str, str]
+
+
+def is_ours(text: str) -> bool:
+    """Whether the text is a file that the toolkit wrote."""
+    return text.startswith(MARKER)
+
+
+def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:
+    """The fleet's slice and target, and in system mode what makes its group and folders."""
+    del fleet, machine
+    files = [
+        _shared("fleet.slice.j2", paths, paths.units / paths.slice),
+        _shared("fleet.target.j2", paths, paths.units / paths.target),
+    ]
+    if paths.is_system:
+        files.append(_shared("sysusers.conf.j2", paths, paths.sysusers))
+        files.append(_shared("tmpfiles.conf.j2", paths, paths.tmpfiles))
+    return files
+
+
+def polkit_rule(paths: FleetPaths) -> RenderedFile:
+    """What lets the fleet's group start and stop its units without being root: polkit(8), from 0.106 on."""
+    return _shared("polkit.rules.j2", paths, paths.polkit_rule)
+
+
+def unit(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: bool = True) -> RenderedFile:
+    """A bot's unit: one service of type notify.
+
+    Parameters:
+        enabled: of no account here: the target's wants tell whether a bot is started with it.
+
+    Raises:
+        UnfitError: a value cannot be expressed; ``problems`` says which.
+    """
+    del enabled
+    digest = unit_hash(fleet, bot, paths, machine)
+    limits = _cgroup_limits(fleet.types[fleet.bots[bot].type])
+    return RenderedFile(paths.unit(bot), _service(fleet, bot, paths, machine, digest, limits), _MODE)
+
+
+def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> str:
+    """A digest of what a bot's unit says, except the limits of its control group, which change live.
+
+    The unit passes it on as BOT_TOOLKIT_UNIT, and the runner tells it: where it differs, an old unit runs.
+
+    Raises:
+        UnfitError: a value cannot be expressed; ``problems`` says which.
+    """
+    text = _service(fleet, bot, paths, machine, digest="", limits={})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def live_properties(type_: Type) -> dict[str, int]:
+    """The limits of a bot's control group as D-Bus properties, all of type ``t``, for SetUnitProperties.
+
+    What the type does not name has the value that it has in a unit that does not name it.
+    """
+    own = type_.resources
+    # org.freedesktop.systemd1(5): the quota is in microseconds of processor time a second.
+    quota = None if own.cpu_quota is None else own.cpu_quota * 10_000
+    values = {
+        "MemoryHigh": own.memory_high,
+        "MemoryMax": own.memory_max,
+        "CPUWeight": own.cpu_weight,
+        "CPUQuotaPerSecUSec": quota,
+        "TasksMax": own.tasks,
+        "IOWeight": own.io_weight,
+    }
+    return {name: _NO_LIMIT if value is None else value for name, value in values.items()}
+
+
+def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]:
+    """What of a valid fleet systemd cannot be told, or must not be."""
+    found: list[Reason] = []
+    if machine.systemd < OLDEST:
+        message = (
+            f"this machine's systemd is of version {machine.systemd}, {OLDEST} is the oldest that will do"
+        )
+        if not machine.systemd:
+            message = "this machine has no systemd"
+        found.append((("backend",), message, "use `backend: supervisord`"))
+    if paths.is_system and str(paths.root) != "/":
+        message = "systemd makes a bot's folders below /run and /var: they cannot lie elsewhere"
+        found.append((("root",), message, "remove it, or use `mode: user`"))
+    for type_ in fleet.types.values():
+        found += _unfit_in_type(type_, machine)
+    for bot in fleet.bots.values():
+        found += _unfit_token(fleet, bot.name, paths)
+    reason = unfit(str(paths.home))
+    if reason:
+        found.append((("root",), f"systemd cannot be told this value: {reason}", "change it"))
+    return [_problem(fleet, *one) for one in found]
+
+
+def _problem(fleet: Fleet, keys: tuple[str, ...], message: str, hint: str) -> Problem:
+    where = fleet.position(*keys)
+    return Problem(where.file, where.line, ".".join(keys), message, hint)
+
+
+def _unfit_in_type(type_: Type, machine: Machine) -> Iterator[Reason]:
+    reasons: dict[tuple[str, ...], str] = {("python",): unfit_program(_runner(type_, machine))}
+    reasons |= {("environment", name): unfit(value) for name, value in type_.environment.items()}
+    for keys, reason in reasons.items():
+        if reason:
+            yield ("types", type_.name, *keys), f"systemd cannot be told this value: {reason}", "change it"
+
+
+def _unfit_token(fleet: Fleet, bot: str, paths: FleetPaths) -> Iterator[Reason]:
+    token = fleet.bots[bot].token
+    if token is None:
+        return
+    keys = ("bots", bot, "token", token.kind)
+    if token.kind == "env" and paths.is_system:
+        message = "every user of this machine can read the variables of a system unit"
+        yield keys, message, "put the token in a file that root alone can read: `token: {file: PATH}`"
+    reason = unfit_path(token.value[0]) if token.kind == "file" else ""
+    if reason:
+        yield keys, f"systemd cannot be told this value: {reason}", "change it"
+
+
+def _runner(type_: Type, machine: Machine) -> str:
+    return os.path.join(os.path.dirname(type_.python or machine.python), "bot-runner")
+
+
+def _service(
+    fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, digest: str, limits: dict[str, str]
+) -> str:
+    type_ = fleet.types[fleet.bots[bot].type]
+    runner = _runner(type_, machine)
+    if reason := unfit_program(runner):
+        raise UnfitError(reason)
+    token = fleet.bots[bot].token
+    return _template("bot.service.j2").render(
+        marker=MARKER,
+        bot=bot,
+        paths=paths,
+        type=type_,
+        runner=runner,
+        botfile=str(paths.botfile(bot)),
+        token_file=token.value[0] if token and token.kind == "file" else "",
+        credential=_credential(token.value[0], machine) if token and token.kind == "credential" else "",
+        digest=digest,
+        cgroup_limits=limits.items(),
+        no_restart_codes=NO_RESTART_CODES,
+        stop_s=math.ceil(type_.stop_s + _STOP_MARGIN_S),
+        watchdog_ms=math.ceil(type_.health.loop_s * 1000),
+    )
+
+
+def _credential(name: str, machine: Machine) -> str:
+    """The setting that passes a credential on: systemd.exec(5) of the version at hand."""
+    if machine.systemd >= _IMPORT_CREDENTIAL:
+        return f"ImportCredential={name}"
+    return (
+        f"LoadCredential={name}"
+        if machine.systemd >= _CREDSTORE
+        else f"LoadCredential={name}:/etc/credstore/{name}"
+    )
+
+
+def _cgroup_limits(type_: Type) -> dict[str, str]:
+    own = type_.resources
+    values = {
+        "MemoryHigh": own.memory_high,
+        "MemoryMax": own.memory_max,
+        "CPUWeight": own.cpu_weight,
+        "CPUQuota": None if own.cpu_quota is None else f"{own.cpu_quota}%",
+        "TasksMax": own.tasks,
+        "IOWeight": own.io_weight,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _shared(template: str, paths: FleetPaths, where: Path) -> RenderedFile:
+    folders = system_folders(paths) if paths.is_system else []
+    content = _template(template).render(marker=MARKER, paths=paths, folders=folders)
+    return RenderedFile(where, content, _MODE)
+
+
+@cache
+def _template(name: str) -> "Template":
+    # It takes 40 ms to import, which only rendering should pay.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template_folder() / "systemd"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        autoescape=False,  # noqa: S701  what is written is no HTML
+    )
+    environment.filters |= {"quoted": quoted, "path": path}
+    return environment.get_template(name)
