@@ -1,12 +1,14 @@
 """The HTTP layer that a bot gets: one TLS context, small pools, and an end to every call."""
 
 import asyncio
+import logging
 import ssl
 import urllib.request
 from contextlib import suppress
 from typing import Any
 
 import httpx
+from telegram import Bot
 from telegram.error import TimedOut
 from telegram.ext import ApplicationBuilder
 from telegram.request import HTTPXRequest
@@ -20,13 +22,18 @@ _MARGIN_S = 5.0
 # Up- and downloads come in pieces, each within the usual timeouts.
 _TRANSFER_S = 600.0
 _NOT_FOUND = 404
+# Of an HTTP layer that is not built on httpx; what python-telegram-bot takes by default.
+_USUAL = httpx.Timeout(5.0)
+_log = logging.getLogger(__name__)
 
 
-class RunnerRequest(HTTPXRequest):
-    """python-telegram-bot's own request, with a deadline for the whole call and 404 told apart from 401.
+class Bounded:
+    """A request with a deadline for the whole call, and with 404 told apart from 401.
 
     httpx limits each read and write, not the call: a server that answers a byte at a time holds it for ever.
     """
+
+    __slots__ = ()
 
     async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
         """Make the call, as BaseRequest.do_request says."""
@@ -36,7 +43,7 @@ class RunnerRequest(HTTPXRequest):
         deadline = _TRANSFER_S if transfers else self._longest(kwargs)
         try:
             async with asyncio.timeout(deadline):
-                code, payload = await super().do_request(*args, **kwargs)
+                code, payload = await super().do_request(*args, **kwargs)  # type: ignore[misc]  # a mixin
         except TimeoutError:
             raise TimedOut(f"Timed out: no whole answer within {deadline:g} s") from None
         if code == _NOT_FOUND:
@@ -44,7 +51,7 @@ class RunnerRequest(HTTPXRequest):
         return code, payload
 
     def _longest(self, kwargs: dict[str, Any]) -> float:
-        default = self._client.timeout
+        default = getattr(getattr(self, "_client", None), "timeout", _USUAL)
         total = _MARGIN_S
         for name in ("connect", "read", "write", "pool"):
             given = kwargs.get(f"{name}_timeout")
@@ -53,6 +60,29 @@ class RunnerRequest(HTTPXRequest):
                 return _TRANSFER_S
             total += seconds
         return total
+
+
+class RunnerRequest(Bounded, HTTPXRequest):
+    """python-telegram-bot's own request, bounded."""
+
+
+def bound(bot: Bot) -> None:
+    """Bound the calls of a bot whose app brought an HTTP layer of its own.
+
+    Its class is exchanged for a subclass of it: there is no other place that all calls pass.
+    """
+    for request in bot._request:  # noqa: SLF001  there is no public way to the request for polls
+        own: Any = type(request)
+        if not issubclass(own, Bounded):
+
+            class Limited(Bounded, own):  # type: ignore[misc]  # the app may bring a class of its own
+                __slots__ = ()
+
+            Limited.__name__ = Limited.__qualname__ = own.__name__
+            try:
+                request.__class__ = Limited
+            except TypeError as error:
+                _log.warning("calls by %s have no deadline as a whole: %s", own.__name__, error)
 
 
 def tls_context(endpoint: str) -> ssl.SSLContext:

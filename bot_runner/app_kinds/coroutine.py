@@ -66,8 +66,9 @@ async def run(run: Run) -> None:
         raise BotFailedError(FailureClass.APP_IMPORT, f"{target} is not a coroutine function")
     run.vitals.waits("the app has not said that it is ready")
     task = asyncio.create_task(_ended_by_itself(main, run), name="app")
+    await asyncio.sleep(0)
+    run.let_others_start()
     if run.bot.app.ready == "start":
-        await asyncio.sleep(0)
         if not task.done():
             run.vitals.is_ready()
     asked = asyncio.create_task(run.stop.wait())

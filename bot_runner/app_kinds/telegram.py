@@ -25,7 +25,7 @@ with quick_imports():
     from bot_runner.handover import Handover
     from bot_runner.intake import Intake
     from bot_runner.processing import AnyApplication, End, watch
-    from bot_runner.transport import equip
+    from bot_runner.transport import bound, equip
 
 T = TypeVar("T")
 CALL_S = 30.0
@@ -51,6 +51,7 @@ def build(run: Run) -> AnyApplication:
         raise BotFailedError(FailureClass.APP_IMPORT, f"{made}, not an application or its builder")
     if bot_id(product.bot.token) != bot_id(token):
         raise BotFailedError(FailureClass.BAD_CONFIG, "the application was built with another bot's token")
+    bound(product.bot)
     return product
 
 

@@ -216,6 +216,21 @@ def test_a_second_runner_of_the_same_bot_is_refused(bot):
     assert bot.record() == record
 
 
+def test_calls_by_an_apps_own_http_layer_end_too(bot, sandbox, eventually):
+    bot.app("telegram", "deaf_app:trickles").up()
+    sandbox.say(bot.id, "an echo that cannot be sent")
+    eventually(lambda: bot.ask("status")["errors"] == 1, "the call's end")
+    eventually(lambda: "Timed out: no whole answer within" in bot.log(), "its log")
+    assert bot.ask("status")["oldest_in_flight_s"] is None
+
+
+def test_an_apps_own_http_layer_tells_404_from_401(bot, sandbox):
+    bot.app("telegram", "deaf_app:trickles")
+    sandbox.fault(bot.id, "getMe", "404")
+    bot.start()
+    bot.until("INITIALIZING", "misrouted, 404")
+
+
 def test_errors_of_handlers_are_counted_and_survived(bot, sandbox, eventually):
     bot.up()
     sandbox.say(bot.id, "/fail")
