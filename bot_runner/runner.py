@@ -99,7 +99,7 @@ class Runner:
         self._ending.settle(self._loop)
         self._side.call(self._close(), _ANSWER_S)
         for stray in self._strays:
-            stray.restore()
+            stray.end()
         self._ending.flush(code)
         return code
 

@@ -87,11 +87,16 @@ class StrayOutput:
         for line in lines:
             self._writer.put(Line(now, self._level, self._name, line))
 
-    def restore(self) -> None:
-        """Give the process its own stream back and log what is left; to be called after ``detach``."""
+    def end(self) -> None:
+        """Log what is left, and hear no more; to be called after ``detach``.
+
+        What the app prints from here on, at Python's own exit, could hold its token and goes nowhere.
+        """
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
         setattr(sys, self._name, self._old)
-        os.dup2(self.original, self._number)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._number)
+        os.close(nowhere)
         self.drain()
         self._put(self._cutter.rest())
