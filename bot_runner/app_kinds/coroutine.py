@@ -68,9 +68,8 @@ async def run(run: Run) -> None:
     task = asyncio.create_task(_ended_by_itself(main, run), name="app")
     await asyncio.sleep(0)
     run.let_others_start()
-    if run.bot.app.ready == "start":
-        if not task.done():
-            run.vitals.is_ready()
+    if run.bot.app.ready == "start" and not task.done():
+        run.vitals.is_ready()
     asked = asyncio.create_task(run.stop.wait())
     await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
     if not run.stop.asked:
