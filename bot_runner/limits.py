@@ -30,7 +30,9 @@ def apply(limits: Limits) -> list[str]:
     if limits.processes is not None:
         complaints.append(_limit(resource.RLIMIT_NPROC, limits.processes, "processes"))
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, limits.nice)
+        # In a sandbox the call is denied, and the supervisor has set it already.
+        if os.getpriority(os.PRIO_PROCESS, 0) != limits.nice:
+            os.setpriority(os.PRIO_PROCESS, 0, limits.nice)
     except OSError as error:
         complaints.append(f"limit nice: cannot be set to {limits.nice}: {error.strerror}")
     return [complaint for complaint in complaints if complaint]

@@ -18,6 +18,9 @@ from toolkit.botfile import Log
 MAX_QUEUED = 10_000
 MAX_LINE = 64 * 1024
 _BATCH = 100
+# The form of lines for systemd's journal, which keeps the time itself.
+JOURNAL = "journal"
+_PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
 # INFO lines of these hold a URL with the token for every call.
 QUIET = ("httpx", "httpcore")
 
@@ -33,7 +36,10 @@ class Line(NamedTuple):
 
 
 def render(line: Line, form: str) -> bytes:
-    """The line as the file holds it: a JSON object, or text whose further lines are indented."""
+    """The line as the file holds it: a JSON object, or text whose further lines are indented.
+
+    For the journal each line of the text has its priority before it: sd-daemon(3).
+    """
     if form == "json":
         body = {
             "ts": rfc3339(line.created),
@@ -45,6 +51,9 @@ def render(line: Line, form: str) -> bytes:
             body["exception"] = line.exception
         return msgspec.json.encode(body) + b"\n"
     text = f"{line.message}\n{line.exception}" if line.exception else line.message
+    if form == JOURNAL:
+        priority = f"<{_PRIORITIES.get(line.level, 6)}>"
+        return f"{priority}{line.logger}: {text}".replace("\n", f"\n{priority}    ").encode() + b"\n"
     head = f"{rfc3339(line.created)} {line.level} {line.logger}: "
     return (head + text.replace("\n", "\n    ") + "\n").encode()
 
@@ -113,17 +122,33 @@ class RotatingFile:
             os.unlink(self._path)
 
 
+class Journal:
+    """Systemd's journal, which reads what this process was started with as standard error."""
+
+    def __init__(self) -> None:
+        self._stream = os.dup(2)
+
+    def write(self, data: bytes) -> None:
+        """Write all of it.
+
+        Raises:
+            OSError: the journal does not read any more.
+        """
+        while data:
+            data = data[os.write(self._stream, data) :]
+
+
 class LogWriter:
     """A bounded queue and the thread that empties it into a file. What does not fit is counted and said.
 
     Parameters:
-        path: the log file.
-        log: its form and rotation.
+        path: the log file; None for systemd's journal.
+        log: its form and rotation, of which the journal has its own.
     """
 
-    def __init__(self, path: Path, log: Log) -> None:
-        self._file = RotatingFile(path, log.max_bytes, log.keep)
-        self._form = log.format
+    def __init__(self, path: Path | None, log: Log) -> None:
+        self._file = RotatingFile(path, log.max_bytes, log.keep) if path else Journal()
+        self._form = log.format if path else JOURNAL
         # A SimpleQueue may be used in a signal handler; its bound is kept by `put`.
         self._queue: queue.SimpleQueue[Line | threading.Event] = queue.SimpleQueue()
         self._dropped = 0

@@ -60,7 +60,7 @@ class Runner:
         self._vitals = Vitals(self._changed)
         self._said = State.INITIALIZING
         self._usage = Usage(owns_children=bot.app.kind == "exec")
-        self._writer = logs.LogWriter(Path(bot.files.log), bot.log)
+        self._writer = logs.LogWriter(Path(bot.files.log) if bot.files.log else None, bot.log)
         logs.install(self._writer, bot.log, self._redact)
         self._side = SideLoop()
         self._keeper = Keeper(Path(bot.files.run_record), bot.restart, born)

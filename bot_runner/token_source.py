@@ -13,7 +13,7 @@ COMMAND_S = 15.0
 
 
 def resolve(bot: BotFile) -> str | None:
-    """The token, or None where the bot has none. A variable that held it is taken out of the environment.
+    """The token, or None where the bot has none. What it stood in, variable or standard input, is emptied.
 
     A command that fails may work the next time, as when a vault is away: that is temporary.
 
@@ -29,6 +29,8 @@ def resolve(bot: BotFile) -> str | None:
         if reference.kind == "command":
             printed = programs.output(reference.value, COMMAND_S)[:MAX_TOKEN_BYTES]
             return checked(printed.decode("utf-8", "replace"), f"the output of {reference.value[0]}")
+        if reference.kind == "stdin":
+            return checked(_standard_input().decode("utf-8", "replace"), reference.value[0])
         token = read_token(reference, os.environ)
     except SecretError as error:
         raise BotFailedError(FailureClass.BAD_CONFIG, f"token: {error.message}") from None
@@ -37,3 +39,12 @@ def resolve(bot: BotFile) -> str | None:
     if reference.kind == "env":
         os.environ.pop(reference.value[0], None)
     return token
+
+
+def _standard_input() -> bytes:
+    """All of it; from then on there is nothing to be read there, for the bot neither."""
+    data = os.read(0, MAX_TOKEN_BYTES)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return data

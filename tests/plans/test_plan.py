@@ -27,7 +27,32 @@ def have(state=State.RUNNING, unit="u1", bot=BOT, *, readable=True):
     return InForce(state, unit, bot.fingerprint(), bot if readable else None)
 
 
+LIMITED = msgspec.structs.replace(BOT, backend="systemd")
+WANTED_LIMITED = Wanted("echo", "u1", LIMITED, limits={"MemoryMax": 200, "TasksMax": 9})
+
+
+def limited(state=State.RUNNING, bot=LIMITED, **limits):
+    return InForce(state, "u1", bot.fingerprint(), bot, limits)
+
+
 CASES = {
+    "a limit changed": (
+        WANTED_LIMITED,
+        limited(MemoryMax=100, TasksMax=9),
+        Step("alice", Action.LIMIT, "MemoryMax changed"),
+    ),
+    "the limits are as wanted": (
+        WANTED_LIMITED,
+        limited(MemoryMax=200, TasksMax=9),
+        Step("alice", Action.NOTHING, ""),
+    ),
+    "a limit changed, and more": (
+        WANTED_LIMITED,
+        limited(bot=OTHER_CONFIG, MemoryMax=100),
+        Step(
+            "alice", Action.RESTART, "backend changed; config.greeting changed; config.limits.daily changed"
+        ),
+    ),
     "new": (WANTED, None, Step("alice", Action.START, "new", True)),
     "defined only": (WANTED, have(State.DEFINED, unit=""), Step("alice", Action.START, "new", True)),
     "as wanted": (WANTED, have(), Step("alice", Action.NOTHING, "")),

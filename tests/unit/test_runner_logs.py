@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -106,6 +108,28 @@ def test_a_flood_is_bounded_and_said(tmp_path: Path, monkeypatch):
     text = (tmp_path / "log").read_text()
     assert "log lines were lost" in text
     assert text.startswith("1970-01-01T00:00:00.000Z INFO a: 0\n")
+
+
+def test_the_journal_gets_a_priority_before_every_line():
+    line = Line(0, "ERROR", "app", "two\nlines", "Traceback:\n  it")
+    assert render(line, logs.JOURNAL) == b"<3>app: two\n<3>    lines\n<3>    Traceback:\n<3>      it\n"
+    assert render(Line(0, "odd", "a", "b"), logs.JOURNAL) == b"<6>a: b\n"
+
+
+def test_without_a_file_the_log_goes_to_standard_error():
+    done = subprocess.run(
+        [sys.executable, "-c", TO_JOURNAL], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stderr == "<4>app: careful\n"
+
+
+TO_JOURNAL = """
+from bot_runner.logs import Line, LogWriter
+from toolkit.botfile import Log
+writer = LogWriter(None, Log())
+writer.put(Line(0, "WARNING", "app", "careful"))
+assert writer.flush(10)
+"""
 
 
 class Collects(LogWriter):

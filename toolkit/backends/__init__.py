@@ -1,6 +1,6 @@
 """The supervisors: one small file each, found by name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -57,6 +57,10 @@ class Backend(Protocol):
         """Whether the supervisor runs and answers."""
         ...
 
+    def control(self) -> str:
+        """What an administrator types to see the fleet with the supervisor's own program."""
+        ...
+
     def launch(self) -> None:
         """Start the supervisor with the installed units; those with autostart come up."""
         ...
@@ -91,6 +95,14 @@ class Backend(Protocol):
 
     def keep(self, bots: Sequence[str], *, enabled: bool) -> None:
         """Have bots come up with the supervisor from now on, or not. Running bots stay untouched."""
+        ...
+
+    def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:
+        """The limits of running bots that can change while they run; none where the supervisor has none."""
+        ...
+
+    def limit(self, bot: str, limits: Mapping[str, int]) -> None:
+        """Bring such limits in force on a running bot, whose unit has them by now."""
         ...
 
     def add(self, bot: str) -> None:

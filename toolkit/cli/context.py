@@ -11,6 +11,7 @@ from toolkit.errors import SecretError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.backends import Backend
+    from toolkit.backends.choose import Choice
     from toolkit.fleet.identity import Identity
     from toolkit.fleet.model import Fleet
     from toolkit.observe import BotView
@@ -51,13 +52,31 @@ class Invocation:
         known = quick_identity(self.fleet_file)
         return self.load()[1] if known is None else self._paths(known)
 
-    def _paths(self, known: "Identity") -> "FleetPaths":
+    def choice(self) -> "Choice":
+        """The place of the fleet, and why that one."""
+        from toolkit.fleet.identity import quick_identity
+
+        self._need_file()
+        return self._choice(quick_identity(self.fleet_file) or self._whole_identity())
+
+    def _whole_identity(self) -> "Identity":
+        from toolkit.fleet.identity import Identity
+        from toolkit.fleet.loader import load
+
+        fleet = load(self.fleet_file, os.environ, self.root)
+        return Identity(fleet.name, fleet.root, fleet.backend, fleet.mode)
+
+    def _choice(self, known: "Identity") -> "Choice":
         from toolkit.backends.choose import choose
+
+        return choose(known.backend, known.mode, known.fleet, self.root or known.root)
+
+    def _paths(self, known: "Identity") -> "FleetPaths":
         from toolkit.paths import fleet_paths
         from toolkit.place import SYSTEM_SUPERVISORD
 
         root, include = self.root or known.root, None
-        place = choose(known.backend, known.mode, known.fleet, root).place
+        place = self._choice(known).place
         if place == SYSTEM_SUPERVISORD:
             from toolkit.backends.supervisord.configuration import include_of_machine
 

@@ -64,9 +64,10 @@ def _fleet(context: typer.Context) -> dict[str, Any]:
         "home": str(paths.home),
         "logs": str(paths.logs),
         "backend": backend.name,
-        "backend_reason": "the private supervisord of this fleet, the default without root",
+        "mode": paths.place.mode,
+        "backend_reason": call.choice().reason,
         "supervisor_running": backend.alive(),
-        "supervisorctl": f"supervisorctl -c {paths.supervisord_conf} status",
+        "control": backend.control(),
     }
 
 

@@ -22,6 +22,7 @@ from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
+from toolkit.place import PRIVATE_SUPERVISORD
 from toolkit.render import RenderedFile
 from toolkit.revisions import Applied, Revisions
 
@@ -83,6 +84,7 @@ class _Deploy:
     number: int
     options: Options
     by_path: dict[Path, RenderedFile]
+    touched: list[Path] = field(default_factory=list)
 
     @property
     def paths(self) -> FleetPaths:
@@ -102,6 +104,18 @@ class _Deploy:
         if _content(path) != file.content or not _is_kept(path, file.mode, group):
             make_private(path.parent)
             write_atomically(path, file.content, file.mode, group)
+            self.touched.append(path)
+
+    def remove(self, path: Path) -> None:
+        """Take a file away."""
+        if path.exists():
+            remove(path)
+            self.touched.append(path)
+
+    def reload(self) -> None:
+        """Have the supervisor read its units, once, if one of them was written or taken away."""
+        if any(path.parent == self.paths.units for path in self.touched):
+            self.backend.reload([bot for bot, want in self.prepared.wanted.items() if not want.held])
 
     def put_in_force(self, bots: Sequence[str]) -> None:
         """Remember what the supervisor now has for these bots."""
@@ -153,7 +167,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
     ):
         _check_owner(history, fleet, take_over=options.take_over)
         alive = backend.alive()
-        if not alive and paths.is_system:
+        if not alive and paths.place != PRIVATE_SUPERVISORD:
             backend.launch()  # which it refuses in its own words: the service is another's
         if not alive and not options.launch:
             raise RefusedError(
@@ -175,6 +189,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         if alive and all(step.action is Action.NOTHING for step in steps):
             work = _Deploy(prepared, backend, history, 0, options, by_path)
             _refresh(work, steps)
+            work.reload()
             history.note_sources(fleet.sources)
             _await_coming(work, found, report)
             return report
@@ -240,11 +255,12 @@ def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
             work.backend.remove(step.bot)
             _forget(work, step.bot)
     _refresh(work, steps)
-    changed = [step.bot for step in steps if step.unit_changed]
-    for bot in changed:
-        work.write(work.paths.unit(bot))
-    if changed:
-        work.backend.reload([bot for bot, want in work.prepared.wanted.items() if not want.held])
+    for step in steps:
+        # Also one that is only to be started again after the fleet was down.
+        if step.unit_changed or step.action in (Action.LIMIT, Action.START, Action.UPDATE):
+            work.write(work.paths.unit(step.bot))
+    work.reload()
+    _limit_all(work, [step for step in steps if step.action is Action.LIMIT])
     _start_all(work, [step for step in steps if step.action in (Action.START, Action.UPDATE)], report)
     restarts = [step for step in steps if step.action is Action.RESTART]
     for index, step in enumerate(restarts):
@@ -264,12 +280,17 @@ def _refresh(work: _Deploy, steps: list[Step]) -> None:
             work.write(work.paths.unit(step.bot))
 
 
+def _limit_all(work: _Deploy, steps: list[Step]) -> None:
+    """Change limits of running bots: the units have them by now, and most supervisors' bots too."""
+    for step in steps:
+        _tell(work, step)
+        work.backend.limit(step.bot, work.prepared.wanted[step.bot].limits)
+
+
 def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
     for step in steps:
         _tell(work, step)
         work.write(work.paths.botfile(step.bot))
-        # Also one that is only to be started again after the fleet was down.
-        work.write(work.paths.unit(step.bot))
     # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
     work.backend.stop([step.bot for step in steps], work.options.wait_s)
     for step in steps:
@@ -296,8 +317,8 @@ def _restart(work: _Deploy, step: Step, report: Report) -> None:
 
 def _forget(work: _Deploy, bot: str) -> None:
     """Remove a bot's unit and bot file; its log and what it stored stay."""
-    remove(work.paths.unit(bot))
-    remove(work.paths.botfile(bot))
+    work.remove(work.paths.unit(bot))
+    work.remove(work.paths.botfile(bot))
     work.history.forget(bot)
 
 

@@ -1,5 +1,7 @@
 """What is in force now, as a plan compares it with what is wanted."""
 
+from collections.abc import Mapping
+
 from toolkit import botfile
 from toolkit.backends import Backend
 from toolkit.botfile import BotFile
@@ -23,15 +25,17 @@ def in_force(
     bots = wanted | {bot: row.type for bot, row in applied.items()}
     if backend.alive():
         bots |= {bot: bots.get(bot, "") for bot in backend.units()}
+    views = observe(paths, bots, backend)
+    limits = backend.limits([view.name for view in views if view.pid])
     known = {}
-    for view in observe(paths, bots, backend):
+    for view in views:
         row = applied.get(view.name)
         if row or view.unit or view.name not in wanted:
-            known[view.name] = _of(view, row, paths)
+            known[view.name] = _of(view, row, paths, limits.get(view.name, {}))
     return known
 
 
-def _of(view: BotView, row: Applied | None, paths: FleetPaths) -> InForce:
+def _of(view: BotView, row: Applied | None, paths: FleetPaths, limits: Mapping[str, int]) -> InForce:
     in_place = _bot_file(paths, view.name)
     return InForce(
         state=view.state,
@@ -39,6 +43,7 @@ def _of(view: BotView, row: Applied | None, paths: FleetPaths) -> InForce:
         # A process tells which bot file it read; one that is yet to start will read what is in place.
         fingerprint=view.fingerprint or (in_place.fingerprint() if in_place else ""),
         bot_file=in_place,
+        limits=limits,
     )
 
 

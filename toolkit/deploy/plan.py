@@ -1,7 +1,7 @@
 """What a deploy will do: the least disruptive step for each bot, with its reason. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -14,6 +14,7 @@ class Action(StrEnum):
     """A step of a plan, from the least to the most disruptive."""
 
     NOTHING = "no-op"
+    LIMIT = "live limit"
     UPDATE = "update"
     START = "start"
     RESTART = "restart"
@@ -26,12 +27,14 @@ class Wanted:
 
     Parameters:
         held: whether an operator keeps it stopped.
+        limits: those that can change while it runs, by the supervisor's names.
     """
 
     type: str
     unit_hash: str
     bot_file: BotFile
     held: bool = False
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,14 @@ class InForce:
             where the supervisor has none.
         fingerprint: of the bot file likewise.
         bot_file: the bot file in place, where it can be read.
+        limits: those of its process, by the supervisor's names; empty where it has none, or does not run.
     """
 
     state: State
     unit_hash: str
     fingerprint: str
     bot_file: BotFile | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,9 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
         return _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)
     if changes:
         return Step(bot, Action.RESTART, "; ".join(changes), unit_changed)
+    limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
+    if limits:
+        return Step(bot, Action.LIMIT, f"{', '.join(limits)} changed")
     return Step(bot, Action.NOTHING, "being retried" if have.state is State.BACKOFF else "")
 
 
@@ -132,5 +140,12 @@ def _compare(old: dict[str, object], new: dict[str, object], prefix: str) -> lis
 def summary(steps: list[Step]) -> str:
     """Counts of the plan in one line, such as ``1 start, 2 restart, 997 no-op``."""
     counts = {action: sum(step.action is action for step in steps) for action in Action}
-    order = (Action.REMOVE, Action.START, Action.RESTART, Action.UPDATE, Action.NOTHING)
+    order = (
+        Action.REMOVE,
+        Action.START,
+        Action.RESTART,
+        Action.LIMIT,
+        Action.UPDATE,
+        Action.NOTHING,
+    )
     return ", ".join(f"{counts[action]} {action}" for action in order if counts[action]) or "no bots"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from toolkit import shell
 from toolkit.deploy import access
 from toolkit.deploy.plan import Wanted
-from toolkit.errors import InvalidFleetError, Problem, ToolkitError
+from toolkit.errors import InvalidFleetError, ToolkitError
 from toolkit.fleet.model import Fleet
-from toolkit.paths import FleetPaths
-from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD, Place
+from toolkit.paths import FleetPaths, system_folders
+from toolkit.place import SYSTEM_SUPERVISORD, Place
 from toolkit.render import Machine, RenderedFile
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import RENDERERS, render_fleet
@@ -48,7 +48,7 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = (), *, to_r
     """
     renderer, machine = RENDERERS[paths.place.backend], this_machine(fleet, paths.place)
     as_users = paths.place == SYSTEM_SUPERVISORD
-    problems = _not_there_yet(fleet, paths) or renderer.problems(fleet, paths, machine)
+    problems = renderer.problems(fleet, paths, machine)
     if not problems and as_users and to_run:
         problems = access.problems(fleet, sys.executable)
     if problems:
@@ -59,11 +59,21 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = (), *, to_r
             renderer.unit_hash(fleet, bot.name, paths, machine),
             bot_file(fleet, bot.name, paths),
             bot.name in held,
+            renderer.live_properties(fleet.types[bot.type]),
         )
         for bot in fleet.bots.values()
     }
     files = render_fleet(fleet, paths, machine, held)
-    return Prepared(fleet, paths, files, wanted, folders(fleet, paths, machine) if as_users else ())
+    return Prepared(fleet, paths, files, wanted, _folders(fleet, paths, machine))
+
+
+def _folders(fleet: Fleet, paths: FleetPaths, machine: Machine) -> Sequence[Folder]:
+    if not paths.is_system:
+        return ()
+    if paths.place == SYSTEM_SUPERVISORD:
+        return folders(fleet, paths, machine)
+    # systemd makes those of the bots.
+    return [Folder(one.path, one.mode, group=one.group or "root") for one in system_folders(paths)]
 
 
 def this_machine(fleet: Fleet, place: Place) -> Machine:
@@ -86,11 +96,3 @@ def _systemd_version() -> int:
         return 0
     match = re.match(r"systemd (\d+)", done.stdout)
     return int(match[1]) if match else 0
-
-
-def _not_there_yet(fleet: Fleet, paths: FleetPaths) -> list[Problem]:
-    if paths.place in (PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD):
-        return []
-    where = fleet.position("backend")
-    message, hint = "systemd is not there yet", "use supervisord: `backend: supervisord`"
-    return [Problem(where.file, where.line, "backend", message, hint)]

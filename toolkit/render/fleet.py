@@ -5,7 +5,7 @@ from typing import Protocol
 
 from toolkit import botfile
 from toolkit.errors import Problem
-from toolkit.fleet.model import Fleet
+from toolkit.fleet.model import Fleet, Type
 from toolkit.paths import FleetPaths
 from toolkit.place import BackendName
 from toolkit.render import Machine, RenderedFile, supervisord, systemd
@@ -27,6 +27,10 @@ class Renderer(Protocol):
         self, fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: bool = True
     ) -> RenderedFile:
         """A bot's unit, started with the supervisor or not."""
+        ...
+
+    def live_properties(self, type_: Type) -> dict[str, int]:
+        """A type's limits that can change while its bots run, by the supervisor's names."""
         ...
 
     def unit_hash(self, fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> str:

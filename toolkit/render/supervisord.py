@@ -102,6 +102,12 @@ def supervisord_conf(paths: FleetPaths, programs: int, file_limit: int = _MIN_FI
     return RenderedFile(paths.supervisord_conf, content)
 
 
+def live_properties(type_: Type) -> dict[str, int]:
+    """None: supervisord's limits are those of a process's start."""
+    del type_
+    return {}
+
+
 def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]:
     """What of a valid fleet cannot be said to supervisord: nothing, for nearly every fleet.
 

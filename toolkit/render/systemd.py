@@ -41,6 +41,11 @@ def is_ours(text: str) -> bool:
     return text.startswith(MARKER)
 
 
+def description(bot: str, paths: FleetPaths) -> str:
+    """What a bot's unit says of itself, by which it is known while it is loaded."""
+    return f"Bot {bot} of fleet {paths.fleet}"
+
+
 def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:
     """The fleet's slice and target, and in system mode what makes its group and folders."""
     del fleet, machine
@@ -89,7 +94,7 @@ def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> st
 def live_properties(type_: Type) -> dict[str, int]:
     """The limits of a bot's control group as D-Bus properties, all of type ``t``, for SetUnitProperties.
 
-    What the type does not name has the value that it has in a unit that does not name it.
+    What the type does not name is without limit, as the backend tells it of a unit that does not name it.
     """
     own = type_.resources
     # org.freedesktop.systemd1(5): the quota is in microseconds of processor time a second.
@@ -169,6 +174,7 @@ def _service(
     return _template("bot.service.j2").render(
         marker=MARKER,
         bot=bot,
+        description=description(bot, paths),
         paths=paths,
         type=type_,
         runner=runner,

@@ -3,7 +3,7 @@
 import math
 import stat
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from toolkit.backends import Phase, UnitStatus
@@ -102,6 +102,11 @@ class Supervisord:
         """
         return self._daemon.pid(self._rpc) is not None
 
+    def control(self) -> str:
+        """A private one is named by its configuration; the machine's is the program's default."""
+        conf = "" if self._paths.is_system else f" -c {self._paths.supervisord_conf}"
+        return f"supervisorctl{conf} status"
+
     def launch(self) -> None:
         """Start a private one with the installed units; those with autostart have been spawned then.
 
@@ -162,6 +167,14 @@ class Supervisord:
             wanted = with_enabled(text, enabled)
             if wanted != text:
                 write_atomically(path, wanted, stat.S_IMODE(path.stat().st_mode))
+
+    def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:
+        """None: supervisord's limits are those of a process's start."""
+        del bots
+        return {}
+
+    def limit(self, bot: str, limits: Mapping[str, int]) -> None:
+        """Nothing: there are none."""
 
     def add(self, bot: str) -> None:
         """Put a unit in force as it is installed; it has been spawned then, if its unit says so."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from toolkit.backends import NotRunningError, Phase, UnitStatus
 from toolkit.backends.systemd import where
@@ -11,13 +10,17 @@ from toolkit.backends.systemd.jobs import Jobs
 from toolkit.backends.systemd.manager import Listed, Manager
 from toolkit.backends.systemd.status import PROPERTIES, closer, phase_of, status_of
 from toolkit.backends.systemd.stop import stop
-from toolkit.errors import BackendError
+from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import BOT_NAME, FleetPaths
-from toolkit.render import RenderedFile
+from toolkit.render import RenderedFile, systemd
+from toolkit.render.systemd import description
 
 CALL_S = 25.0
 START_S = 30.0
 END_S = 630.0
+_LONGEST = 200
+LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
+NO_LIMIT = 2**64 - 1
 _UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
 _CLOSER = (*_UP, Phase.FAILED)
 # How a start job ends where the unit was not even tried; other ends show in the unit itself.
@@ -58,6 +61,11 @@ class Systemd:
         """The version of systemd in its own words."""
         return self._manager.version()
 
+    def control(self) -> str:
+        """The units of the target."""
+        own = "" if self._paths.is_system else "--user "
+        return f"systemctl {own}list-units '{self._paths.service('*')}'"
+
     def launch(self) -> None:
         """Start the fleet's target, and with it the bots that come up by themselves."""
         jobs = Jobs(self._manager.bus, {self._paths.target: "StartUnit"})
@@ -72,12 +80,13 @@ class Systemd:
     def units(self) -> dict[str, UnitStatus]:
         """Every unit of this fleet, by its bot's name, in one round trip; stopped ones from their files."""
         pattern = self._paths.service("*")
-        installed = self._bots(self._paths.units.glob(pattern))
-        found = {bot: UnitStatus(bot, Phase.STOPPED) for bot in installed}
-        for row in self._manager.loaded([pattern]):
-            bot = self._bot(row.name)
-            if bot:
-                found[bot] = status_of(bot, row)
+        rows = {self._bot(row.name): row for row in self._manager.loaded([pattern])}
+        found = {bot: status_of(bot, row) for bot, row in rows.items() if bot and self._is_ours(bot, row)}
+        # One that is stopped need not be loaded.
+        for file in self._paths.units.glob(pattern):
+            bot = self._bot(file.name)
+            if bot and bot not in rows and is_ours(file):
+                found[bot] = UnitStatus(bot, Phase.STOPPED)
         return found
 
     def closer(self, units: Collection[UnitStatus]) -> dict[str, UnitStatus]:
@@ -90,7 +99,15 @@ class Systemd:
         }
 
     def check(self, files: Sequence[RenderedFile]) -> None:
-        """Parse what would be installed."""
+        """See that no unit of somebody else has the name of one of ours.
+
+        Raises:
+            RefusedError: one has.
+        """
+        for file in files:
+            if file.path.parent == self._paths.units and file.path.exists() and not is_ours(file.path):
+                hint = "remove it if nobody needs it, or name the bot or the fleet otherwise"
+                raise RefusedError(f"{file.path} was not written by the toolkit", hint)
 
     def reload(self, enabled: Collection[str] | None = None) -> None:
         """Have the manager read the installed units, once; nothing that runs is touched.
@@ -149,17 +166,27 @@ class Systemd:
         services = {self._paths.service(bot): bot for bot in bots}
         return tuple(services[unit] for unit in stop(self._manager, list(services), deadline_s))
 
-    def live(self, bot: str, properties: Mapping[str, tuple[str, Any]]) -> None:
-        """Bring limits in force on a running bot where a reload has not done so.
+    def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:
+        """The limits of the bots' control groups, by the names of org.freedesktop.systemd1(5)."""
+        services = [(self._paths.service(bot), "Service") for bot in bots]
+        found = self._manager.properties(services, LIMITS)
+        default = self._manager.default_tasks() if found else None
+        for limits in found:
+            # Unlike the others this one has a value where a unit names none.
+            if limits.get("TasksMax") == default:
+                limits["TasksMax"] = NO_LIMIT
+        return dict(zip(bots, found, strict=True))
+
+    def limit(self, bot: str, limits: Mapping[str, int]) -> None:
+        """Bring limits in force that the reload has not, such as where an administrator set others.
 
         Parameters:
-            properties: D-Bus signature and value of each, by name.
+            limits: by the names of org.freedesktop.systemd1(5).
         """
-        service = self._paths.service(bot)
-        (told,) = self._manager.properties([(service, "Service")], list(properties))
-        differing = {name: value for name, value in properties.items() if told.get(name) != value[1]}
+        told = self.limits([bot])[bot]
+        differing = {name: ("t", value) for name, value in limits.items() if told.get(name) != value}
         if differing:
-            self._manager.set_live(service, differing)
+            self._manager.set_live(self._paths.service(bot), differing)
 
     def _wish(self, enabled: Collection[str], disabled: Collection[str]) -> bool:
         """Link bots to the target, or take their links away; give whether that changed anything."""
@@ -177,6 +204,11 @@ class Systemd:
         folder = self._paths.units / f"{self._paths.target}.wants"
         return self._bots(folder.glob(self._paths.service("*")))
 
+    def _is_ours(self, bot: str, row: Listed) -> bool:
+        """Whether a loaded unit is the fleet's: another's may be called as one of ours would be."""
+        gone = row.load == "not-found" and phase_of(row) is not Phase.ABSENT
+        return gone or row.description == description(bot, self._paths)
+
     def _bots(self, files: Iterable[Path]) -> set[str]:
         return {bot for file in files if (bot := self._bot(file.name))}
 
@@ -185,6 +217,12 @@ class Systemd:
         prefix, _, suffix = self._paths.service("*").partition("*")
         bot = service.removeprefix(prefix).removesuffix(suffix)
         return bot if self._paths.service(bot) == service and BOT_NAME.fullmatch(bot) else ""
+
+
+def is_ours(file: Path) -> bool:
+    """Whether a unit was written by the toolkit: its first line tells."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        return systemd.is_ours(lines.readline(_LONGEST))
 
 
 def _has_begun(row: Listed | None) -> bool:

@@ -59,9 +59,15 @@ class Manager:
 
     def version(self) -> str:
         """As systemd tells it, such as ``252.39-1~deb12u1``."""
-        call = Call(PATH, f"{BUS}.Properties", "Get", "ss", (MANAGER, "Version"))
-        (answer,) = self._ask([call])
-        return str(_value(_good(answer)[0]))
+        return str(self._own("Version"))
+
+    def default_tasks(self) -> int:
+        """The limit of processes and threads that a unit has which names none."""
+        return int(self._own("DefaultTasksMax"))
+
+    def _own(self, name: str) -> Any:
+        (answer,) = self._ask([Call(PATH, f"{BUS}.Properties", "Get", "ss", (MANAGER, name))])
+        return _value(_good(answer)[0])
 
     def loaded(self, patterns: Sequence[str]) -> list[Listed]:
         """Every loaded unit whose name a pattern of glob(7) fits, in one round trip."""

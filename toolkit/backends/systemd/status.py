@@ -20,6 +20,8 @@ _PHASES = {
     "deactivating": Phase.STOPPING,
     "maintenance": Phase.STOPPING,
 }
+# Phases that say all.
+_PLAIN = (Phase.RUNNING, Phase.STOPPED)
 _WAITING = ("auto-restart", "auto-restart-queued")
 _RESULTS = {
     "exit-code": "its process ended with an error",
@@ -46,7 +48,7 @@ def phase_of(row: Listed) -> Phase:
 def status_of(bot: str, row: Listed) -> UnitStatus:
     """What the list tells of a unit."""
     phase = phase_of(row)
-    return UnitStatus(bot, phase, detail="" if phase is Phase.RUNNING else f"{row.active} ({row.sub})")
+    return UnitStatus(bot, phase, detail="" if phase in _PLAIN else f"{row.active} ({row.sub})")
 
 
 def closer(status: UnitStatus, told: Mapping[str, Any]) -> UnitStatus:
