@@ -88,7 +88,7 @@ class Container(Host):
         assert state == "running", f"{self.name}: {state} {done.stderr}\n{failed}\n{self.console()}"
 
     def reboot(self) -> None:
-        """Reboot it in order, as ``systemctl reboot`` does; what was written is kept but for /run and /tmp."""
+        """Reboot it in order, as ``systemctl reboot`` does; all but /run and /tmp is kept."""
         before = self.leader
         self.run("systemctl", "reboot", code=None)
         end = time.monotonic() + BOOT_S
