@@ -50,6 +50,7 @@ LAYERS = {
     "toolkit.deploy.observed": 4,
     "toolkit.deploy.prepare": 4,
     "toolkit.deploy.settle": 4,
+    "toolkit.verify": 5,
     "toolkit.cli": 6,
 }
 # All that a runner may load of the toolkit: it must start quickly and stay small.

@@ -113,6 +113,22 @@ class Revisions:
         row = self._db.execute("SELECT number, status FROM revision ORDER BY number DESC LIMIT 1").fetchone()
         return (int(row[0]), str(row[1])) if row else None
 
+    def made_at(self, number: int) -> str:
+        """When a revision was made, RFC 3339 in UTC."""
+        row = self._db.execute("SELECT created_at FROM revision WHERE number = ?", (number,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def files(self, number: int) -> dict[Path, RenderedFile]:
+        """All files of a revision, by path; none where it is not known."""
+        rows = self._db.execute(
+            "SELECT path, text, mode FROM revision_file JOIN content USING (sha256) WHERE revision = ?",
+            (number,),
+        )
+        made = (
+            RenderedFile(Path(os.path.normpath(self._home / path)), text, mode) for path, text, mode in rows
+        )
+        return {file.path: file for file in made}
+
     def hold(self, bots: Iterable[str]) -> None:
         """Keep bots stopped until an operator starts them."""
         with db.transaction(self._db):
@@ -138,6 +154,10 @@ class Revisions:
         """Make a fleet file the one that this fleet is deployed from."""
         with db.transaction(self._db):
             self._set_meta("fleet_file", str(fleet_file))
+
+    def sources(self) -> list[Path]:
+        """The fleet's files that what is in force was made from."""
+        return [Path(source["path"]) for source in json.loads(self._meta("sources") or "[]")]
 
     def changed_sources(self) -> list[Path]:
         """The fleet's files that differ from what was last deployed; new files in ``bots.d`` count."""

@@ -1,0 +1,201 @@
+"""What the applied revision put in force, as one document: what a host's checks are made from."""
+
+import os
+import pwd
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from toolkit import botfile, revisions
+from toolkit.botfile import BotFile
+from toolkit.errors import ToolkitError, UsageError
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+from toolkit.revisions import Applied, Revisions
+
+VERSION = 1
+_COMMAND = re.compile(r"^(?:command|ExecStart)=(.*)$", re.MULTILINE)
+_USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file as it was rendered."""
+
+    path: str
+    text: str
+    mode: int
+
+
+class Bot(msgspec.Struct, frozen=True, kw_only=True):
+    """A bot as it was put in force.
+
+    Parameters:
+        held: whether an operator keeps it stopped.
+        user: who runs it.
+        python: the interpreter that its runner is installed in.
+        secret: the file of its token, "" where the token is not in a file.
+        bot: its bot file.
+    """
+
+    name: str
+    held: bool
+    unit: File
+    unit_hash: str
+    bot_file: File
+    fingerprint: str
+    user: str
+    python: str
+    secret: str
+    bot: BotFile
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet on a host.
+
+    Parameters:
+        sources: the fleet's files.
+        made_at: when the newest revision was made, RFC 3339 in UTC.
+        shared: rendered files that are no bot's own.
+        group: the operators' Unix group, "" in user mode.
+        target: systemd's target of the fleet, "" under supervisord.
+        wants: the folder of links to the bots that come up with the target.
+    """
+
+    version: int = VERSION
+    fleet: str
+    backend: str
+    mode: str
+    owner: str
+    sources: tuple[str, ...]
+    home: str
+    logs: str
+    database: str
+    group: str
+    target: str
+    wants: str
+    revision: int
+    status: str
+    made_at: str
+    shared: tuple[File, ...]
+    bots: tuple[Bot, ...]
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the fleet is in system mode."""
+        return self.mode == "system"
+
+
+def expected(paths: FleetPaths, fleet_file: Path) -> Expected:
+    """What this host's database says.
+
+    Raises:
+        UsageError: nothing is deployed.
+        ToolkitError: the database cannot be used, or does not know the files of what is in force.
+    """
+    if not paths.database.exists():
+        raise UsageError(f"fleet {paths.fleet} is not deployed", "run `toolkit deploy`, or `toolkit up`")
+    with revisions.opened(paths) as history:
+        applied, last = history.applied(), history.last()
+        if last is None:
+            raise UsageError(f"fleet {paths.fleet} is not deployed", "run `toolkit deploy`, or `toolkit up`")
+        rendered = {number: history.files(number) for number in {row.revision for row in applied.values()}}
+        return _expected(paths, fleet_file, history, applied, last, rendered)
+
+
+def _expected(
+    paths: FleetPaths,
+    fleet_file: Path,
+    history: Revisions,
+    applied: Mapping[str, Applied],
+    last: tuple[int, str],
+    rendered: Mapping[int, Mapping[Path, RenderedFile]],
+) -> Expected:
+    number, status = last
+    held = history.held()
+    owner = _owner(paths.home)
+    bots = tuple(
+        _bot(paths, row, rendered[row.revision], name in held, owner) for name, row in applied.items()
+    )
+    own = {Path(file.path) for bot in bots for file in (bot.unit, bot.bot_file)}
+    newest = rendered.get(number) or history.files(number)
+    others = {paths.unit(name) for name in _names(newest, paths)}
+    shared = [file for path, file in newest.items() if path not in own | others]
+    systemd = paths.place.backend == "systemd"
+    return Expected(
+        fleet=paths.fleet,
+        backend=paths.place.backend,
+        mode=paths.place.mode,
+        owner=owner,
+        sources=tuple(map(str, history.sources() or [fleet_file.absolute()])),
+        home=str(paths.home),
+        logs="" if systemd else str(paths.logs),
+        database=str(paths.database),
+        group=paths.group if paths.is_system else "",
+        target=paths.target if systemd else "",
+        wants=str(paths.units / f"{paths.target}.wants") if systemd else "",
+        revision=number,
+        status=status,
+        made_at=history.made_at(number),
+        shared=tuple(_file(file) for file in shared if not _is_bot_file(file)),
+        bots=bots,
+    )
+
+
+def _names(files: Mapping[Path, RenderedFile], paths: FleetPaths) -> list[str]:
+    """The bots whose bot files these are."""
+    return [
+        file.path.stem if paths.is_system else file.path.parent.name
+        for file in files.values()
+        if _is_bot_file(file)
+    ]
+
+
+def _is_bot_file(file: RenderedFile) -> bool:
+    return file.path.suffix == ".json"
+
+
+def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], held: bool, owner: str) -> Bot:
+    try:
+        unit, own = files[paths.unit(row.bot)], files[paths.botfile(row.bot)]
+    except KeyError:
+        message = f"revision {row.revision}, which put {row.bot} in force, does not have its files"
+        raise ToolkitError(message, "run `toolkit deploy`") from None
+    bot = botfile.decode(own.content.encode())
+    user = _USER.search(unit.content)
+    token = bot.token
+    return Bot(
+        name=row.bot,
+        held=held,
+        unit=_file(unit),
+        unit_hash=row.unit_hash,
+        bot_file=_file(own),
+        fingerprint=row.fingerprint,
+        user=user[1] if user else owner,
+        python=_python(unit.content),
+        secret=token.value[0] if token and token.kind in ("file", "stdin") else "",
+        bot=bot,
+    )
+
+
+def _file(file: RenderedFile) -> File:
+    return File(str(file.path), file.content, file.mode)
+
+
+def _python(unit: str) -> str:
+    """The interpreter beside the runner that a unit starts."""
+    command = _COMMAND.search(unit)
+    words = shlex.split(command[1].replace("%%", "%")) if command else []
+    runner = words[0].lstrip(":") if words else sys.executable
+    return os.path.join(os.path.dirname(runner), "python")
+
+
+def _owner(home: Path) -> str:
+    uid = home.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

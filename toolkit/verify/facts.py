@@ -1,0 +1,232 @@
+"""What is found on a host: asked for in few commands, however many bots and however slow the connection."""
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from toolkit.errors import ToolkitError
+from toolkit.verify.expected import Expected
+
+RUN_S = 120
+# A command line is handed on as one argument, which may have 128 KiB: execve(2).
+_CHUNK = 100
+
+
+class CommandResult(Protocol):
+    """What testinfra gives of a command."""
+
+    rc: int
+    stdout: str
+    stderr: str
+
+
+class Host(Protocol):
+    """What is used of testinfra's host."""
+
+    def run(self, command: str, *args: str) -> CommandResult:
+        """Run a command; arguments are quoted and take the places of ``%s``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """A file as it is.
+
+    Parameters:
+        kind: in the words of stat(1), such as ``regular file`` or ``socket``.
+    """
+
+    mode: int
+    user: str
+    group: str
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFact:
+    """A process as the kernel tells of it: proc_pid_status(5), proc_pid_limits(5)."""
+
+    user: str
+    status: Mapping[str, str]
+    limits: Mapping[str, str]
+    nice: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that the checks look at.
+
+    Parameters:
+        views: each bot as ``toolkit bot list`` tells it.
+        fault: why there are none.
+        files: by path; those that are not there are missing.
+        texts: of units and bot files, by path.
+        logs: sizes of each log's files, by the log's path.
+        processes: by process id.
+        units: properties of systemd's units, by name.
+        revealing: files in which something like a token stands.
+        host: facts of the machine, by name.
+        pythons: what each interpreter says of itself, by path.
+    """
+
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fault: str = ""
+    files: Mapping[str, FileFact] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    logs: Mapping[str, int] = field(default_factory=dict)
+    processes: Mapping[int, ProcessFact] = field(default_factory=dict)
+    units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    revealing: frozenset[str] = frozenset()
+    host: Mapping[str, str] = field(default_factory=dict)
+    pythons: Mapping[str, str] = field(default_factory=dict)
+
+
+_STAT = 'for f; do stat -c "%a|%U|%G|%F|%s|%n" -- "$f" 2>/dev/null; done; true'
+_READ = 'for f; do [ ! -r "$f" ] || { printf "%s|" "$f"; base64 -w0 < "$f"; echo; }; done'
+_LOGS = (
+    'for f; do printf "%s|" "$f"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
+    " | { s=0; while read n; do s=$((s+n)); done; echo $s; }; done"
+)
+_PROCESS = (
+    'for p; do [ -r "/proc/$p/status" ] || continue; u=$(awk "/^Uid:/ {print \\$3}" /proc/$p/status);'
+    ' echo "= $p $(id -nu "$u" 2>/dev/null || echo "$u") $(sed "s/.*) //" /proc/$p/stat | cut -d" " -f17)";'
+    " cat /proc/$p/status /proc/$p/limits 2>/dev/null; done; true"
+)
+_REVEALING = (
+    'for f; do tail -c 2000000 -- "$f" 2>/dev/null'
+    ' | grep -aqE "(^|[^0-9])[0-9]{3,20}:[A-Za-z0-9_-]{30,}" && printf "%s\\n" "$f"; done; true'
+)
+_PYTHON = (
+    'for p; do printf "%s|" "$p"; "$p" -c "import sys, toolkit, bot_runner;'
+    " print('.'.join(map(str, sys.version_info[:3])), toolkit.__version__)\" 2>&1 | tail -n1; done"
+)
+_HOST = """
+echo "now=$(date +%s)"
+sed -n 's/^\\(MemTotal\\|MemAvailable\\): *\\([0-9]*\\) kB/\\1=\\2/p' /proc/meminfo
+echo "files=$(cat /proc/sys/fs/file-nr | tr '\\t' ' ')"
+echo "nr_open=$(cat /proc/sys/fs/nr_open)"
+for f; do [ -z "$f" ] || { echo "free:$f=$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')";
+  echo "inodes:$f=$(df -Pi "$f" 2>/dev/null | awk 'NR==2 {print $4}')"; }; done
+[ ! -d /run/systemd/system ] || echo systemd=yes
+command -v timedatectl >/dev/null && timedatectl show -p CanNTP -p NTP -p NTPSynchronized 2>/dev/null
+for u in supervisor supervisord; do echo "enabled:$u=$(systemctl is-enabled $u.service 2>/dev/null)"; done
+echo "user=$(id -un)"
+[ ! -e "/var/lib/systemd/linger/$(id -un)" ] || echo linger=yes
+"""
+
+
+def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
+    """Look at a host.
+
+    Parameters:
+        toolkit: the command there, with its global options.
+
+    Raises:
+        ToolkitError: it cannot be asked at all.
+    """
+    views, fault = _views(host, toolkit)
+    pids = [str(view["pid"]) for view in views.values() if view["pid"]]
+    units, own = [bot.unit.path for bot in wanted.bots], [bot.bot_file.path for bot in wanted.bots]
+    shared = [file.path for file in wanted.shared]
+    logs = [log for bot in wanted.bots if (log := bot.bot.files.log)]
+    return Facts(
+        views=views,
+        fault=fault,
+        files=_files(_run(host, _STAT, _looked_at(wanted))),
+        texts=_texts(_run(host, _READ, [*units, *own, *shared])),
+        logs={path: int(size) for path, size in _pairs(_run(host, _LOGS, logs), "|")},
+        processes=dict(_processes(_run(host, _PROCESS, pids))),
+        units=_units(host, wanted),
+        revealing=frozenset(_run(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])),
+        host=dict(_pairs(_run(host, _HOST, [wanted.home, wanted.logs]), "=")),
+        pythons=dict(_pairs(_run(host, _PYTHON, sorted({bot.python for bot in wanted.bots})), "|")),
+    )
+
+
+def ask(host: Host, command: Sequence[str]) -> CommandResult:
+    """Run a command there, for so long and no longer."""
+    return host.run(f"timeout {RUN_S} {' '.join(['%s'] * len(command))}", *command)
+
+
+def _run(host: Host, script: str, arguments: Sequence[str]) -> list[str]:
+    """The lines that a script prints of its arguments."""
+    lines: list[str] = []
+    for start in range(0, len(arguments), _CHUNK):
+        chunk = arguments[start : start + _CHUNK]
+        done = ask(host, ["sh", "-c", script, "sh", *chunk])
+        if done.rc not in (0, 1):
+            words = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.rc}"
+            raise ToolkitError(f"the host cannot be looked at: {words}", "see that a shell can be had there")
+        lines += done.stdout.splitlines()
+    return lines
+
+
+def _views(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
+    command = [*toolkit, "bot", "list", "--json"]
+    done = ask(host, command)
+    try:
+        return {view["name"]: view for view in json.loads(done.stdout)["bots"]}, ""
+    except (ValueError, LookupError, TypeError):
+        words = done.stderr.strip().splitlines()
+        return {}, words[0] if words else f"{shlex.join(command)}: exit code {done.rc}"
+
+
+def _looked_at(wanted: Expected) -> list[str]:
+    paths = [wanted.home, wanted.database, *(file.path for file in wanted.shared)]
+    for bot in wanted.bots:
+        socket = bot.bot.files.socket
+        paths += [bot.unit.path, bot.bot_file.path, socket, socket.rpartition("/")[0]]
+        paths += [bot.secret] if bot.secret else []
+        paths += [bot.bot.files.log] if bot.bot.files.log else []
+        paths += [f"{wanted.wants}/{bot.unit.path.rpartition('/')[2]}"] if wanted.wants else []
+    return paths
+
+
+def _files(lines: Iterable[str]) -> dict[str, FileFact]:
+    found = {}
+    for line in lines:
+        mode, user, group, kind, size, path = line.split("|", 5)
+        found[path] = FileFact(int(mode, 8), user, group, kind, int(size))
+    return found
+
+
+def _texts(lines: Iterable[str]) -> dict[str, str]:
+    return {path: base64.b64decode(text).decode(errors="replace") for path, text in _pairs(lines, "|")}
+
+
+def _pairs(lines: Iterable[str], sign: str) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, _, value = line.rpartition(sign)
+        yield name, value.strip()
+
+
+def _processes(lines: Iterable[str]) -> Iterator[tuple[int, ProcessFact]]:
+    blocks: list[list[str]] = []
+    for line in lines:
+        if line.startswith("= "):
+            blocks.append([])
+        blocks[-1].append(line)
+    for head, *rest in blocks:
+        _, pid, user, nice = head.split()
+        status = dict(line.split(":", 1) for line in rest if ":" in line)
+        limits = {line[:26].strip(): line[26:].split()[0] for line in rest if line.startswith("Max ")}
+        yield int(pid), ProcessFact(user, {k: v.strip() for k, v in status.items()}, limits, int(nice))
+
+
+def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
+    """Every property of the fleet's units under systemd."""
+    if not wanted.target:
+        return {}
+    own = () if wanted.is_system else ("--user",)
+    names = [wanted.target, *(bot.unit.path.rpartition("/")[2] for bot in wanted.bots)]
+    found: dict[str, dict[str, str]] = {}
+    for start in range(0, len(names), _CHUNK):
+        done = ask(host, ["systemctl", *own, "show", "--", *names[start : start + _CHUNK]])
+        for block in done.stdout.split("\n\n"):
+            properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            found[properties.get("Id", "")] = properties
+    return found

@@ -1,0 +1,159 @@
+"""The checks of a bot under systemd: what its unit asks for is held against what systemd has loaded."""
+
+import re
+from collections.abc import Iterator
+
+from toolkit.verify.check import Check, Verdict, judged, skipped
+from toolkit.verify.expected import Bot, Expected
+from toolkit.verify.facts import Facts
+
+_BOOLEANS = {"yes": "yes", "true": "yes", "on": "yes", "1": "yes", "no": "no", "false": "no", "off": "no"}
+# Lists, in which the order says nothing.
+_SETS = ("RestrictAddressFamilies", "ReadOnlyPaths", "InaccessiblePaths")
+# systemd tells these in other words than they are given in.
+_FILTERS = ("SystemCallFilter",)
+# fmt: off
+_SANDBOX = {
+    "UMask", "ProtectSystem", "ReadOnlyPaths", "InaccessiblePaths", "ProtectHome", "PrivateTmp",
+    "PrivateMounts", "PrivateDevices", "DevicePolicy", "PrivateUsers", "ProtectHostname",
+    "ProtectClock", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
+    "ProtectControlGroups", "ProtectProc", "ProcSubset", "RemoveIPC", "KeyringMode",
+    "CapabilityBoundingSet", "AmbientCapabilities", "NoNewPrivileges", "RestrictAddressFamilies",
+    "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "LockPersonality",
+    "MemoryDenyWriteExecute", "SystemCallFilter", "DynamicUser",
+}
+# fmt: on
+_LIMITS = {
+    "MemoryHigh": "MemoryHigh",
+    "MemoryMax": "MemoryMax",
+    "CPUWeight": "CPUWeight",
+    "CPUQuota": "CPUQuotaPerSecUSec",
+    "TasksMax": "TasksMax",
+    "IOWeight": "IOWeight",
+    "WatchdogSec": "WatchdogUSec",
+}
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "%": 0.01, "": 1.0}
+_SPAN = re.compile(r"([0-9.]+)\s*(us|ms|s|min|h|d|%|)")
+# A seccomp filter: proc_pid_status(5).
+_FILTERED = "2"
+
+
+def checks(wanted: Expected, bot: Bot) -> list[Check]:
+    """Those of a bot's unit."""
+    name = _service(bot)
+    enable = f"`toolkit admin start-bot {bot.name}`, or `stop-bot` where it is to stay down"
+    return [
+        Check(
+            "enabled",
+            bot.name,
+            "the target starts after a boot just those that are enabled",
+            enable,
+            lambda facts: _enabled(wanted, bot, facts),
+        ),
+        Check(
+            "loaded",
+            bot.name,
+            "systemd acts on what it has read, not on the file",
+            "`systemctl daemon-reload`",
+            lambda facts: _loaded(bot, facts),
+        ),
+        Check(
+            "sandbox",
+            bot.name,
+            "an app that is taken over reaches whatever its sandbox leaves open",
+            f"`systemctl cat {name}` shows what was added: `systemctl revert` it, then restart the bot",
+            lambda facts: _sandbox(bot, facts),
+        ),
+    ]
+
+
+def limit_faults(bot: Bot, facts: Facts) -> list[str]:
+    """Limits of the control group and of the watchdog that are not in force."""
+    found = facts.units.get(_service(bot))
+    if not found:
+        return []
+    settings = dict(_settings(bot))
+    return [
+        f"{key}: {found.get(name) or 'not set'}, not {settings[key]}"
+        for key, name in _LIMITS.items()
+        if key in settings and _number(found.get(name, "")) != _number(settings[key])
+    ]
+
+
+def _service(bot: Bot) -> str:
+    return bot.unit.path.rpartition("/")[2]
+
+
+def _settings(bot: Bot) -> Iterator[tuple[str, str]]:
+    """The settings of the unit as it was rendered; a list that is given in parts comes in parts."""
+    for line in bot.unit.text.splitlines():
+        key, sign, value = line.partition("=")
+        if sign and not line.startswith("#"):
+            yield key, value
+
+
+def _enabled(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
+    linked = f"{wanted.wants}/{_service(bot)}" in facts.files
+    if bot.held:
+        return judged("it is enabled, though an operator stopped it" if linked else "")
+    return judged("" if linked else f"{wanted.target} does not want it")
+
+
+def _loaded(bot: Bot, facts: Facts) -> Verdict:
+    found = facts.units.get(_service(bot))
+    if not found:
+        return skipped("systemd cannot be asked")
+    return judged(
+        "" if found.get("LoadState") == "loaded" else f"its unit is {found.get('LoadState')}",
+        "its unit changed on disk since systemd read it" if found.get("NeedDaemonReload") == "yes" else "",
+    )
+
+
+def _sandbox(bot: Bot, facts: Facts) -> Verdict:
+    found = facts.units.get(_service(bot))
+    if not found:
+        return skipped("systemd cannot be asked")
+    if found.get("LoadState") != "loaded":
+        return skipped("its unit is not loaded")
+    asked: dict[str, str] = {}
+    for key, value in _settings(bot):
+        if key in _SANDBOX:
+            asked[key] = f"{asked[key]} {value}" if asked.get(key) else value
+    faults = [
+        f"{key} is {found.get(key) or 'not set'}, not {value or 'empty'}"
+        for key, value in asked.items()
+        if not _same(key, value, found.get(key, ""))
+    ]
+    return judged(*faults, *_of_process(asked, bot, facts))
+
+
+def _of_process(asked: dict[str, str], bot: Bot, facts: Facts) -> list[str]:
+    """What the process itself lacks: it began before the unit was loaded, or without it."""
+    view = facts.views.get(bot.name)
+    process = facts.processes.get(view["pid"]) if view and view["pid"] else None
+    if process is None:
+        return []
+    status, faults = process.status, []
+    if asked.get("NoNewPrivileges") == "yes" and status.get("NoNewPrivs") != "1":
+        faults.append("its process may gain privileges")
+    if asked.get("SystemCallFilter") and status.get("Seccomp") != _FILTERED:
+        faults.append("its process may make any system call")
+    if asked.get("CapabilityBoundingSet") == "" and int(status.get("CapEff", "0"), 16):
+        faults.append("its process has capabilities")
+    return faults
+
+
+def _same(key: str, asked: str, found: str) -> bool:
+    if key in _FILTERS:
+        return bool(found)
+    if key in _SETS:
+        return set(asked.split()) == set(found.split())
+    return _BOOLEANS.get(asked, asked) == _BOOLEANS.get(found, found)
+
+
+def _number(text: str) -> float | str:
+    """A count, a size in bytes, or a time or share in seconds; other words as they are."""
+    parts = _SPAN.findall(text)
+    if not parts or _SPAN.sub("", text).strip():
+        return text
+    return round(sum(float(value) * _UNITS_S[unit] for value, unit in parts), 6)
