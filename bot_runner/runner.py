@@ -4,6 +4,7 @@ import asyncio
 import faulthandler
 import itertools
 import logging
+import os
 import random
 import signal
 from pathlib import Path
@@ -67,8 +68,14 @@ class Runner:
         control = Control(
             bot=bot, vitals=self._vitals, usage=self._usage, keeper=self._keeper, stop=self._stop.ask
         )
-        mode = 0o660 if bot.files.shared else 0o600
-        self._server = ControlServer(Path(bot.files.socket), control.methods(), mode)
+        shared = bot.files.shared
+        self._server = ControlServer(
+            Path(bot.files.socket),
+            control.methods(),
+            0o660 if shared else 0o600,
+            # Bots of one fleet may share a group, and one must not command another.
+            refused_group=os.getegid() if shared else None,
+        )
         self._strays = [StrayOutput(number, self._writer, self._redact) for number in (1, 2)]
         self._ending = Ending(bot, born, self._stop, self._vitals, self._keeper, self._writer)
         self._judge = Judge(self._vitals, bot.health, self._condemn)

@@ -43,7 +43,10 @@ def resolve(bot: BotFile) -> str | None:
 
 def _standard_input() -> bytes:
     """All of it; from then on there is nothing to be read there, for the bot neither."""
-    data = os.read(0, MAX_TOKEN_BYTES)
+    try:
+        data = os.read(0, MAX_TOKEN_BYTES)
+    except OSError as error:
+        raise SecretError(f"standard input: {error.strerror}") from None
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

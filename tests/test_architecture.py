@@ -49,6 +49,7 @@ LAYERS = {
     "toolkit.deploy.leftovers": 4,
     "toolkit.deploy.observed": 4,
     "toolkit.deploy.prepare": 4,
+    "toolkit.deploy.reach": 4,
     "toolkit.deploy.settle": 4,
     "toolkit.verify": 5,
     "toolkit.cli": 6,

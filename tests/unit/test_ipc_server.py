@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import os
 import select
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,18 +50,24 @@ METHODS = {
 @pytest.fixture
 def path(short_dir: Path) -> Iterator[Path]:
     """A socket that a server in another thread answers."""
+    with served(short_dir / "s") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def served(path: Path, **more: Any) -> Iterator[Path]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = ControlServer(short_dir / "s", METHODS, 0o660, BOUNDS)
+    server = ControlServer(path, METHODS, 0o660, BOUNDS, **more)
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
-    yield short_dir / "s"
+    yield path
     asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
     asyncio.run_coroutine_threadsafe(_rest(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
-    assert not (short_dir / "s").exists()
+    assert not path.exists()
 
 
 async def _rest() -> None:
@@ -208,3 +216,42 @@ def test_a_dead_socket_is_replaced_and_a_living_one_refused(short_dir):
     first.close()
     listening_socket(short_dir / "s", 0o600).close()
     assert [entry.name for entry in short_dir.iterdir()] == ["s"]
+
+
+ASK = """
+import socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.settimeout(10)
+peer.connect(sys.argv[1])
+peer.sendall(bytes.fromhex(sys.argv[2]))
+sys.stdout.write(peer.recv(65536).hex())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be others")
+@pytest.mark.parametrize(
+    ("user", "group", "groups", "allowed"),
+    [(1234, 5678, [], False), (1234, 4321, [5678], True), (0, 5678, [], True), (0, 0, [], True)],
+    ids=["a sibling", "an operator", "root in the group", "root"],
+)
+def test_a_process_of_the_refused_group_may_not_call(short_dir, user, group, groups, allowed):
+    with served(short_dir / "s", refused_group=5678) as path:
+        short_dir.chmod(0o755)
+        os.chown(path, 0, 5678)
+        done = subprocess.run(
+            ["/usr/bin/python3", "-c", ASK, str(path), call(Request(1, "echo", {"a": 1})).hex()],
+            user=user,
+            group=group,
+            extra_groups=groups,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    (payload,) = FrameDecoder().feed(bytes.fromhex(done.stdout))
+    answer = json.loads(payload)
+    if allowed:
+        assert answer["result"] == {"a": 1}
+    else:
+        assert answer["error"]["code"] == protocol.REFUSED
+        assert "each other" in answer["error"]["message"]

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from toolkit import shell
-from toolkit.deploy import access
+from toolkit.deploy import access, reach
 from toolkit.deploy.plan import Wanted
 from toolkit.errors import InvalidFleetError, ToolkitError
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths, system_folders
-from toolkit.place import SYSTEM_SUPERVISORD, Place
+from toolkit.place import SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD, Place
 from toolkit.render import Machine, RenderedFile
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import RENDERERS, render_fleet
@@ -51,6 +51,8 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = (), *, to_r
     problems = renderer.problems(fleet, paths, machine)
     if not problems and as_users and to_run:
         problems = access.problems(fleet, sys.executable)
+    if not problems and paths.place == SYSTEM_SYSTEMD and to_run:
+        problems = reach.problems(fleet, paths, machine)
     if problems:
         raise InvalidFleetError(problems)
     wanted = {

@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from toolkit.ipc.protocol import FrameDecoder, Request, RpcError
 Method = Callable[[dict[str, Any]], object]
 _log = logging.getLogger(__name__)
 _BACKLOG = 128
+# struct ucred: pid, uid, gid.
+_CREDENTIALS = struct.Struct("=iII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,20 @@ class ControlServer:
             returns something JSON can hold, or raises RpcError.
         mode: who may connect.
         bounds: what a peer may take.
+        refused_group: a process whose own group this is may not call, unless it is root's. Who is in the
+            group besides may.
     """
 
     def __init__(
-        self, path: Path, methods: Mapping[str, Method], mode: int = 0o600, bounds: Bounds | None = None
+        self,
+        path: Path,
+        methods: Mapping[str, Method],
+        mode: int = 0o600,
+        bounds: Bounds | None = None,
+        refused_group: int | None = None,
     ) -> None:
         self._path, self._mode = path, mode
+        self._refused_group = refused_group
         self._answerer = _Answerer(methods, bounds or Bounds())
         self._server: asyncio.Server | None = None
         self._inode = 0
@@ -98,7 +109,7 @@ class ControlServer:
         self._inode = self._path.stat().st_ino
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(
-            lambda: _Conversation(self._answerer), sock=listener, backlog=_BACKLOG
+            lambda: _Conversation(self._answerer, self._refused_group), sock=listener, backlog=_BACKLOG
         )
 
     async def close(self) -> None:
@@ -118,8 +129,8 @@ class _Conversation(asyncio.Protocol):
     taken or given.
     """
 
-    def __init__(self, answerer: "_Answerer") -> None:
-        self._answerer = answerer
+    def __init__(self, answerer: "_Answerer", refused_group: int | None = None) -> None:
+        self._answerer, self._refused_group = answerer, refused_group
         self._bounds = answerer.bounds
         self._decoder = FrameDecoder()
         self._loop = asyncio.get_running_loop()
@@ -147,6 +158,10 @@ class _Conversation(asyncio.Protocol):
             self._answering.cancel()
 
     def data_received(self, data: bytes) -> None:
+        # Told once it has asked: what closes before that is reset, and its last words are lost.
+        if self._refused_group is not None and _is_of(self._transport, self._refused_group):
+            self._end(_refusal(protocol.REFUSED, "bots may not call each other's control sockets"))
+            return
         begun = self._decoder.pending
         try:
             payloads = self._decoder.feed(data)
@@ -210,6 +225,15 @@ class _Conversation(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, then) if seconds is not None and then else None
+
+
+def _is_of(transport: asyncio.Transport, group: int) -> bool:
+    """Whether the peer's own group, as of its connect(2), is this one and it is not root: unix(7)."""
+    peer = transport.get_extra_info("socket")
+    _, uid, gid = _CREDENTIALS.unpack(
+        peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    return bool(gid == group and uid != 0)
 
 
 class _Answerer:
