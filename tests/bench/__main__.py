@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import fleet_files
 import memory
 import reading
+import soak
 import starting
 import throughput
 
@@ -23,6 +24,7 @@ BENCHES = {
     "memory": memory.bot_against_script,
     "throughput": throughput.updates_per_second,
     "latency": throughput.latency,
+    "soak": soak.soak,
 }
 
 
