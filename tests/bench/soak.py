@@ -1,4 +1,4 @@
-"""A bot under an even load for long: ``SOAK_S`` seconds, 600 by default. Memory, descriptors and spool, told."""
+"""A bot under an even load for long: ``SOAK_S`` seconds, 600 by default; memory, descriptors and spool."""
 
 import os
 import time
