@@ -87,14 +87,9 @@ def build(bot):
         with open(handled, "a", encoding="ascii") as file:
             file.write(f"{what} {update.update_id}\n")
 
-    def strikes(update: Update, words: list[str]) -> bool:
-        if "always" in words:
-            return True
-        return f"began {update.update_id}\n" not in handled.read_text() if handled.exists() else True
-
     def guarded(fault):
         async def handler(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
-            struck = strikes(update, context.args)
+            struck = bot.attempt(update) == 1 or "always" in context.args
             keep("began", update)
             try:
                 if struck:

@@ -7,6 +7,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import fleet_files
 import memory
+import outage
 import reading
 import soak
 import starting
@@ -24,6 +25,7 @@ BENCHES = {
     "memory": memory.bot_against_script,
     "throughput": throughput.updates_per_second,
     "latency": throughput.latency,
+    "outage": outage.back_after_outage,
     "soak": soak.soak,
 }
 

@@ -6,15 +6,21 @@ overlapped. The times are told, not held to: machines differ. That it is detecte
 nothing is held.
 """
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
+from toolkit.botfile import Health
 from toolkit.lifecycle import FailureClass
 
 TABLE = "faults of the Bot API"
+OF_HANDLERS = "faults of handlers"
+# Short, yet long enough for a machine that has much else to do.
+LIMITS = Health(loop_s=2.0, poll_s=10.0, handler_s=1.0, stuck_s=2.0)
+LEAK_BYTES = 25_000_000
 METHODS = ("getMe", "deleteWebhook", "getUpdates", "sendMessage")
 BEFORE_READINESS = ("getMe", "deleteWebhook")
 UNSEEN = "-"
@@ -140,3 +146,108 @@ def test_a_fault_of_each_method(new_bot, sandbox, eventually, tell_row, kind):
         observed = [threads.submit(observe, new_bot(), sandbox, row, eventually) for row in rows]
         for each in observed:
             check(each.result(), tell_row)
+
+
+def way_of_end(code):
+    """The class of an exit, or its code or signal where it has none."""
+    if code < 0:
+        return signal.Signals(-code).name
+    return next((each.name for each in FailureClass if each.code == code), f"code {code}")
+
+
+def seen_of_handler(bot, row, memory, eventually):
+    """Wait until a handler's fault shows: by an end, a trouble, an error, or memory that grows."""
+    begun = time.monotonic()
+
+    def look():
+        if bot.runner.poll() is not None:
+            return "BACKOFF", way_of_end(bot.runner.returncode)
+        status = bot.status()
+        if not row.ends and status["state"] == "DEGRADED":
+            return "DEGRADED", UNSEEN
+        grown = (status.get("memory_bytes") or 0) - memory
+        return ("RUNNING", UNSEEN) if status.get("errors") or grown > LEAK_BYTES else None
+
+    row.state, row.failure = eventually(look, f"the fault shows: {bot.status()}", within_s=40)
+    row.detected_s = time.monotonic() - begun
+
+
+@dataclass
+class HandlerRow(Row):
+    concurrency: int | None = None
+    ends: bool = False
+
+
+def observe_handler(bot, sandbox, row, eventually):
+    """Fill in the row of a handler's fault; whatever ends the bot, its supervisor starts it again."""
+    bot.app("telegram", "faults_app:build").change(health=LIMITS, stop_s=1.0, concurrency=row.concurrency)
+    bot.up()
+    assert sandbox.ask(bot.id, "before", timeout=20, chat_id=1)
+    memory = eventually(lambda: bot.status().get("memory_bytes"), "a sample of memory")
+    command = sandbox.say(bot.id, row.fault, chat_id=2)
+    seen_of_handler(bot, row, memory, eventually)
+    shown = time.time()
+    if row.state == "DEGRADED":
+        assert bot.stop() == 0
+    sandbox.say(bot.id, "after", chat_id=3)
+
+    def answered():
+        if bot.runner.poll() is not None:
+            bot.start()
+        return next((each for each in sandbox.answers(bot.id) if each["text"] == "after"), None)
+
+    row.back_s = eventually(answered, "an answer after the fault", within_s=60)["time"] - shown
+    status = bot.until("RUNNING")
+    aside = {command} if status.get("dead_letters") or "is set aside" in bot.log() else set()
+    assert bool(aside) == ("always" in row.fault)
+    if row.state != "RUNNING" and not aside:
+        # The handler that asked for the end by stop_running() could finish first.
+        wanted = row.fault if row.fault == "/quit" else f"again: {row.fault}"
+        eventually(lambda: any(each["text"] == wanted for each in sandbox.answers(bot.id)), wanted)
+    assert bot.stop() == 0
+    row.method = "set aside" if aside else "handled"
+    row.lost = len({each["update_id"] for each in sandbox.updates(bot.id)} - handled(bot) - aside)
+    row.overlaps = sandbox.counters(bot.id)["overlapping_polls"]
+    return row
+
+
+def handler_faults(name):
+    """The rows of one group, each with the state and the end that are expected."""
+    groups = {
+        "never returns": [
+            (HandlerRow("/block", "", ends=True), "BACKOFF", "DEAF"),
+            (HandlerRow("/hang", ""), "DEGRADED", UNSEEN),
+            (HandlerRow("/hang", "", concurrency=1, ends=True), "BACKOFF", "DEAF"),
+            (HandlerRow("/cling", "", concurrency=1, ends=True), "BACKOFF", "DEAF"),
+        ],
+        "ends": [
+            (HandlerRow("/leave", "", ends=True), "BACKOFF", "APP_CRASHED"),
+            (HandlerRow("/quit", "", ends=True), "BACKOFF", "APP_CRASHED"),
+            (HandlerRow("/drop", "", ends=True), "BACKOFF", "code 3"),
+            (HandlerRow("/crash", "", ends=True), "BACKOFF", "SIGSEGV"),
+        ],
+        "goes on": [
+            (HandlerRow("/fail", ""), "RUNNING", UNSEEN),
+            (HandlerRow("/leak", ""), "RUNNING", UNSEEN),
+            (HandlerRow("/drop always", "", ends=True), "BACKOFF", "code 3"),
+        ],
+    }
+    return groups[name]
+
+
+@pytest.mark.parametrize("group", ["never returns", "ends", "goes on"])
+def test_faults_of_handlers(new_bot, sandbox, eventually, tell_row, group):
+    rows = handler_faults(group)
+    with ThreadPoolExecutor(len(rows)) as threads:
+        observed = [
+            (threads.submit(observe_handler, new_bot(), sandbox, row, eventually), state, failure)
+            for row, state, failure in rows
+        ]
+        for each, state, failure in observed:
+            row = each.result()
+            told = row.told()
+            told["update"] = told.pop("method")
+            told["fault"] += " (one at a time)" if row.concurrency == 1 else ""
+            tell_row(OF_HANDLERS, told)
+            assert (row.state, row.failure) == (state, failure), row
+            assert (row.lost, row.overlaps) == (0, 0), row
