@@ -86,10 +86,11 @@ def peer(path: Path) -> Iterator[socket.socket]:
 
 
 def answers(made: socket.socket, count: int = 1) -> list[dict[str, Any]]:
-    """So many answers, or fewer where the server hung up."""
+    """So many answers, or fewer where the server hung up, which is a reset where it had bytes to read."""
     decoder, found = FrameDecoder(), []
-    while len(found) < count and (data := made.recv(65536)):
-        found += [json.loads(payload) for payload in decoder.feed(data)]
+    with contextlib.suppress(ConnectionResetError):
+        while len(found) < count and (data := made.recv(65536)):
+            found += [json.loads(payload) for payload in decoder.feed(data)]
     return found
 
 
