@@ -90,6 +90,9 @@ def render(
     context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="A folder to write the files to.")] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print the files.")] = False,
+    polkit: Annotated[
+        bool, typer.Option("--polkit", help="Print a polkit rule: the fleet's group may manage its units.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write or print units and bot files.
@@ -99,9 +102,12 @@ def render(
     from toolkit.deploy.prepare import prepare
     from toolkit.files import make_private, write_atomically
 
-    if (out is None) == (not stdout):
-        raise UsageError("give either --out DIR or --stdout")
+    if (out is not None) + stdout + polkit != 1:
+        raise UsageError("give one of --out DIR, --stdout, --polkit")
     fleet, paths = invocation(context).load()
+    if polkit:
+        _print_polkit_rule(paths)
+        return
     prepared = prepare(fleet, paths, to_run=False)
     relative = [(_within(paths, file.path), file) for file in prepared.files]
     if as_json:
@@ -120,6 +126,17 @@ def render(
             write_atomically(out / path, file.content, file.mode)
         if not as_json:
             echo(f"wrote {len(relative)} files to {out}")
+
+
+def _print_polkit_rule(paths: "FleetPaths") -> None:
+    from toolkit.place import SYSTEM_SYSTEMD
+    from toolkit.render.systemd import polkit_rule
+
+    if paths.place != SYSTEM_SYSTEMD:
+        raise UsageError(f"no polkit rule is needed for {paths.place}", "it is for systemd in system mode")
+    rule = polkit_rule(paths)
+    echo(rule.content.rstrip("\n"))
+    note(f"put it into {rule.path}, and operators into the group {paths.group}")
 
 
 def plan(context: typer.Context, as_json: JsonFlag = False) -> None:
