@@ -42,6 +42,7 @@ LAYERS = {
     "toolkit.scaffold": 3,
     "toolkit.observe": 4,
     "toolkit.logs": 4,
+    "toolkit.journal": 4,
     "toolkit.operate": 5,
     "toolkit.deploy.access": 4,
     "toolkit.deploy.check": 4,

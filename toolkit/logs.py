@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from toolkit.errors import UsageError
 
@@ -135,16 +135,43 @@ def _records(bot: str, path: Path, wanted: Filter, count: int | None) -> list[Li
     return list(records)
 
 
-def last(logs: Mapping[str, Path], wanted: Filter, count: int | None) -> list[Line]:
-    """The newest records of several bots, in the order of time.
+class LogSource(Protocol):
+    """Where the logs of some bots are read."""
+
+    def last(self, wanted: Filter, count: int | None) -> list[Line]:
+        """The newest records, in the order of time, so many at most."""
+        ...
+
+    def follow(self, wanted: Filter) -> Iterator[Line]:
+        """Records written since then, for ever; the caller ends it."""
+        ...
+
+
+class LogFiles:
+    """Log files, as runners under supervisord write them.
 
     Parameters:
         logs: the log file of each bot, by name.
-        count: how many at most; None for all.
+        follow: whether they are to be followed: their ends are marked now, so that no line falls between.
     """
-    each = (_records(bot, path, wanted, count) for bot, path in logs.items())
-    merged = heapq.merge(*each, key=lambda line: line.ts)
-    return list(deque(merged, maxlen=count))
+
+    def __init__(self, logs: Mapping[str, Path], *, follow: bool = False) -> None:
+        self._logs = logs
+        self._tails = [_Tail(bot, path) for bot, path in logs.items()] if follow else []
+
+    def last(self, wanted: Filter, count: int | None) -> list[Line]:
+        """The newest records, in the order of time.
+
+        Parameters:
+            count: how many at most; None for all.
+        """
+        each = (_records(bot, path, wanted, count) for bot, path in self._logs.items())
+        merged = heapq.merge(*each, key=lambda line: line.ts)
+        return list(deque(merged, maxlen=count))
+
+    def follow(self, wanted: Filter) -> Iterator[Line]:
+        """Records written since the files were marked, for ever; the caller ends it."""
+        return _grow(self._tails, wanted)
 
 
 class _Tail:
@@ -190,11 +217,6 @@ class _Tail:
                 break
             lines.append(line)
         return lines
-
-
-def follow(logs: Mapping[str, Path], wanted: Filter) -> Iterator[Line]:
-    """Records written from now on, for ever; the caller ends it."""
-    return _grow([_Tail(bot, path) for bot, path in logs.items()], wanted)
 
 
 def _grow(tails: list[_Tail], wanted: Filter) -> Iterator[Line]:

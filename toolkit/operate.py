@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from toolkit import revisions
-from toolkit.backends import Backend, Phase
+from toolkit.backends import UP, Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
 from toolkit.errors import UsageError
@@ -11,8 +11,10 @@ from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
+from toolkit.place import PRIVATE_SUPERVISORD
 
 STOP_S = 630.0
+_FAILED = (State.FAILED, State.QUARANTINED)
 Progress = Callable[[int, int], None]
 
 
@@ -49,7 +51,17 @@ def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend) -> list[B
         _keep(paths, backend, list(bots), enabled=False)
         if backend.alive():
             backend.stop(list(bots), STOP_S)
+            _forget_failures(paths, bots, backend)
     return observe(paths, bots, backend)
+
+
+def _forget_failures(paths: FleetPaths, bots: Mapping[str, str], backend: Backend) -> None:
+    """Make stopped bots of those that had failed, or are quarantined: an operator has seen to them."""
+    failed = [view.name for view in observe(paths, bots, backend) if view.state in _FAILED]
+    for bot in failed:
+        backend.remove(bot)
+    if failed:
+        _put_in_force(backend, failed)
 
 
 def restart(
@@ -82,13 +94,15 @@ def shutdown(paths: FleetPaths, backend: Backend, *, end_supervisor: bool) -> bo
         Whether anything was running.
     """
     with changing(paths.lock, "toolkit down" if end_supervisor else "toolkit admin shutdown-system"):
-        alive = backend.alive()
-        if alive:
-            backend.stop(list(backend.units()), STOP_S)
+        units = backend.units() if backend.alive() else None
+        if units is not None:
+            backend.stop(list(units), STOP_S)
             if end_supervisor:
                 backend.end()
         left = [] if backend.alive() else sweep(paths, STOP_S)
-    return alive or bool(left)
+    if paths.place == PRIVATE_SUPERVISORD:
+        return units is not None or bool(left)
+    return bool(left) or any(unit.phase in UP for unit in (units or {}).values())
 
 
 def _need(backend: Backend) -> None:

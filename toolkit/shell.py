@@ -1,9 +1,10 @@
 """The one place where the toolkit starts programs: as lists, never through a shell."""
 
 import os
+import select
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from toolkit.errors import ToolkitError
 
 # After a kill, what still holds the pipes is a process that left the group: it is not waited for.
 _LAST_READ_S = 0.5
+# What has closed its output ends soon.
+_END_S = 10.0
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,53 @@ def run(
         )
     stdout, stderr = _output(process, argv[0], timeout_s, None if input is None else input.encode())
     return CompletedCommand(tuple(argv), process.returncode, _text(stdout), _text(stderr))
+
+
+def lines(argv: Sequence[str], silent_s: float | None = None) -> Generator[list[str], None, None]:
+    """What a program prints, in the batches of whole lines that it comes in.
+
+    Parameters:
+        argv: the program, looked up on PATH, and its arguments.
+        silent_s: seconds that it may print nothing; None for ever.
+
+    Yields:
+        Lines without their ends. Whoever closes the generator before its end ends the program.
+
+    Raises:
+        ToolkitError: the program cannot be started, was silent for too long, or failed; with its own words.
+    """
+    with _starting(argv):
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    try:
+        rest = b""
+        while data := _read_within(process, argv[0], silent_s):
+            *whole, rest = (rest + data).split(b"\n")
+            if whole:
+                yield [_text(line) for line in whole]
+        _, errors = _output(process, argv[0], _END_S, None)
+        if process.returncode:
+            words = " ".join(_text(errors).split()) or f"ended with {process.returncode}"
+            raise ToolkitError(f"{argv[0]}: {words[:500]}")
+    finally:
+        if process.poll() is None:
+            _kill(process)
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _read_within(process: subprocess.Popen[bytes], program: str, silent_s: float | None) -> bytes:
+    if process.stdout is None:
+        return b""
+    if not select.select([process.stdout], [], [], silent_s)[0]:
+        raise ToolkitError(f"{program} said nothing for {silent_s:g} s")
+    return os.read(process.stdout.fileno(), _CHUNK)
 
 
 def spawn_detached(argv: Sequence[str], env: Mapping[str, str], cwd: str | Path, log: str | Path) -> int:

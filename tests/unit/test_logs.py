@@ -6,7 +6,7 @@ import pytest
 
 from toolkit import logs
 from toolkit.errors import UsageError
-from toolkit.logs import Filter, Line
+from toolkit.logs import Filter, Line, LogFiles
 
 JSON = '{"ts": "2026-01-01T00:00:0%d.000Z", "level": "INFO", "logger": "bot", "message": "m%d"}\n'
 TEXT = "2026-01-01T00:00:0%d.500Z ERROR bot: t%d\n"
@@ -26,23 +26,23 @@ def messages(lines):
 
 
 def test_logs_are_merged_by_time_over_rotations(two):
-    assert messages(logs.last(two, Filter(), None)) == ["m1", "t1", "m2", "m3", "t3", "m4"]
-    assert messages(logs.last(two, Filter(), 2)) == ["t3", "m4"]
+    assert messages(LogFiles(two).last(Filter(), None)) == ["m1", "t1", "m2", "m3", "t3", "m4"]
+    assert messages(LogFiles(two).last(Filter(), 2)) == ["t3", "m4"]
 
 
 def test_lines_without_a_time_belong_to_the_record_before(two):
-    last = logs.last({"bob": two["bob"]}, Filter(), 1)[0]
+    last = LogFiles({"bob": two["bob"]}).last(Filter(), 1)[0]
     assert last.exception == "Traceback:\n  deep"
     assert last.as_text(with_bot=True).startswith("2026-01-01T00:00:03.500Z bob ERROR")
 
 
 def test_since_and_grep(two):
-    assert messages(logs.last(two, Filter(since="2026-01-01T00:00:03.000Z"), None)) == ["m3", "t3", "m4"]
-    assert messages(logs.last(two, Filter(pattern=re.compile("deep|m2")), None)) == ["m2", "t3"]
+    assert messages(LogFiles(two).last(Filter(since="2026-01-01T00:00:03.000Z"), None)) == ["m3", "t3", "m4"]
+    assert messages(LogFiles(two).last(Filter(pattern=re.compile("deep|m2")), None)) == ["m2", "t3"]
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path):
-    assert logs.last({"alice": tmp_path / "no.log"}, Filter(), 10) == []
+    assert LogFiles({"alice": tmp_path / "no.log"}).last(Filter(), 10) == []
 
 
 @pytest.mark.parametrize("text", ['{"ts": 1', "{}", "[1]", '{"message": "no time"}', "plain", "\x00\x1b[31m"])
@@ -61,7 +61,7 @@ def test_since_takes_ages_and_times():
 
 def test_follow_tells_what_comes_and_goes_on_through_a_rotation(two, tmp_path):
     alice = two["alice"]
-    lines = logs.follow({"alice": alice}, Filter())
+    lines = LogFiles({"alice": alice}, follow=True).follow(Filter())
     with alice.open("a") as file:
         file.write(JSON % (5, 5))
     alice.rename(tmp_path / "alice.log.2")

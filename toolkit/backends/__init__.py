@@ -24,6 +24,9 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
+UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
+
+
 @dataclass(frozen=True, slots=True)
 class UnitStatus:
     """One unit as its supervisor sees it.

@@ -10,7 +10,11 @@ from toolkit.cli.output import duration, echo, emit_json, note, size, table
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from toolkit.logs import LogSource
     from toolkit.observe import BotView
+    from toolkit.paths import FleetPaths
 
 app = typer.Typer(help="Look at bots.", no_args_is_help=True)
 
@@ -157,19 +161,28 @@ def logs(
         raise UsageError(f"--grep {grep}: {fault}") from None
     wanted = library.Filter(library.parse_since(since, datetime.now(UTC)) if since else "", pattern)
     paths, names, _, _ = selected(context, bots or [])
-    files = {name: paths.log(name) for name in names}
+    source = _log_source(paths, names, follow)
 
     def show(line: library.Line) -> None:
         echo(
             json.dumps(line.as_json(), ensure_ascii=False)
             if as_json
-            else line.as_text(with_bot=len(files) > 1)
+            else line.as_text(with_bot=len(names) > 1)
         )
 
-    # With --follow the ends of the files are marked first, so that no line falls between.
-    coming = library.follow(files, wanted) if follow else None
-    for line in library.last(files, wanted, lines or None):
+    for line in source.last(wanted, lines or None):
         show(line)
-    if coming:
-        for line in coming:
+    if follow:
+        for line in source.follow(wanted):
             show(line)
+
+
+def _log_source(paths: "FleetPaths", bots: "Iterable[str]", follow: bool) -> "LogSource":
+    """Under systemd the journal, else the runners' own files."""
+    if paths.place.backend == "systemd":
+        from toolkit.journal import Journal
+
+        return Journal(paths, bots)
+    from toolkit.logs import LogFiles
+
+    return LogFiles({bot: paths.log(bot) for bot in bots}, follow=follow)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from toolkit.backends import NotRunningError, Phase, UnitStatus
+from toolkit.backends import UP, NotRunningError, Phase, UnitStatus
 from toolkit.backends.systemd import where
 from toolkit.backends.systemd.bus import Bus
 from toolkit.backends.systemd.jobs import Jobs
@@ -21,8 +21,7 @@ END_S = 630.0
 _LONGEST = 200
 LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 NO_LIMIT = 2**64 - 1
-_UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
-_CLOSER = (*_UP, Phase.FAILED)
+_CLOSER = (*UP, Phase.FAILED)
 # How a start job ends where the unit was not even tried; other ends show in the unit itself.
 _UNTRIED = {
     "dependency": "a unit that it needs did not start",

@@ -3,14 +3,13 @@
 import signal
 from collections.abc import Sequence
 
-from toolkit.backends import Phase
+from toolkit.backends import UP, Phase
 from toolkit.backends.systemd.jobs import Jobs
 from toolkit.backends.systemd.manager import Manager
 from toolkit.backends.systemd.status import phase_of
 from toolkit.errors import BackendError
 
 _KILL_S = 10.0
-_UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
 
 
 def stop(manager: Manager, units: Sequence[str], deadline_s: float) -> list[str]:
@@ -28,7 +27,7 @@ def stop(manager: Manager, units: Sequence[str], deadline_s: float) -> list[str]
     """
     if not units:
         return []
-    up = [row.name for row in manager.loaded(units) if phase_of(row) in _UP]
+    up = [row.name for row in manager.loaded(units) if phase_of(row) in UP]
     jobs = Jobs(manager.bus, dict.fromkeys(units, "StopUnit"))
     killed = set()
     if not jobs.wait(deadline_s):

@@ -1,0 +1,136 @@
+"""Read bots' logs from systemd's journal, by journalctl(1), which knows all forms of journal files."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from toolkit import shell
+from toolkit.errors import ToolkitError
+from toolkit.logs import Filter, Line
+from toolkit.paths import FleetPaths
+
+# A large journal is searched for long before it gives a line.
+SILENT_S = 60.0
+# The units that a line comes from, in system and in user mode, and those that a manager's line is about.
+_FROM = ("_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT")
+_ABOUT = ("UNIT", "USER_UNIT", "OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_USER_UNIT")
+_FIELDS = ",".join(("MESSAGE", "PRIORITY", *_FROM, *_ABOUT))
+# By their numbers: syslog(3).
+_LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
+# The runner writes `logger: message`, and each further line of a record with an indent.
+_TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
+_INDENT = "    "
+
+
+class Journal:
+    """The logs of some bots.
+
+    Parameters:
+        paths: the fleet's.
+        bots: their names.
+    """
+
+    def __init__(self, paths: FleetPaths, bots: Iterable[str]) -> None:
+        self._bots = {paths.service(bot): bot for bot in bots}
+        # Not --user: a user has no journal of its own where journals are volatile.
+        option = "--unit" if paths.is_system else "--user-unit"
+        self._argv = ["journalctl", "--quiet", "--all", "--output=json", f"--output-fields={_FIELDS}"]
+        self._argv += [f"{option}={service}" for service in self._bots]
+        self._cursor = ""
+
+    def last(self, wanted: Filter, count: int | None) -> list[Line]:
+        """The newest records, in the order of time.
+
+        Parameters:
+            count: how many at most; None for all.
+
+        Raises:
+            ToolkitError: the journal cannot be read.
+        """
+        if not self._bots:
+            return []
+        since = [f"--since=@{_seconds(wanted.since)}"] if wanted.since else []
+        found: list[Line] = []
+        with closing(shell.lines([*self._argv, "--reverse", *since], silent_s=SILENT_S)) as batches:
+            for line in _joined_backwards(line for batch in batches for line in self._parsed(batch)):
+                if wanted.admits(line):
+                    found.append(line)
+                if count is not None and len(found) >= count:
+                    break
+        return found[::-1]
+
+    def follow(self, wanted: Filter) -> Iterator[Line]:
+        """Records written after those that ``last`` has seen, for ever; the caller ends it.
+
+        Raises:
+            ToolkitError: the journal cannot be read any more.
+        """
+        if not self._bots:
+            return
+        where = f"--after-cursor={self._cursor}" if self._cursor else "--lines=0"
+        with closing(shell.lines([*self._argv, "--follow", where])) as batches:
+            for batch in batches:
+                backwards = _joined_backwards(iter(list(self._parsed(batch))[::-1]))
+                yield from filter(wanted.admits, list(backwards)[::-1])
+        raise ToolkitError("journalctl has ended", "see whether systemd-journald runs")
+
+    def _parsed(self, texts: Iterable[str]) -> Iterator[Line]:
+        for text in texts:
+            try:
+                entry = json.loads(text)
+            except ValueError:  # not of the journal
+                continue
+            # The first that is read backwards is the newest.
+            self._cursor = self._cursor or str(entry.get("__CURSOR", ""))
+            line = self._line(entry)
+            if line:
+                yield line
+
+    def _line(self, entry: dict[str, Any]) -> Line | None:
+        own = next((entry[name] for name in _FROM if entry.get(name) in self._bots), None)
+        unit = own or next((entry[name] for name in _ABOUT if entry.get(name) in self._bots), None)
+        if unit is None:
+            return None
+        text, level = _message(entry.get("MESSAGE")), _level(entry.get("PRIORITY"))
+        at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, UTC)
+        ts = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        match = _TEXT.fullmatch(text) if own else None
+        logger = "" if own else "systemd"
+        if match:
+            logger, text = match[1], match[2]
+        return Line(ts, self._bots[unit], level, logger, text)
+
+
+def _joined_backwards(lines: Iterator[Line]) -> Iterator[Line]:
+    """Records from the newest on, each with its further lines, which come before it."""
+    rests: dict[str, list[Line]] = {}
+    for line in lines:
+        rest = rests.setdefault(line.bot, [])
+        if not line.logger and line.message.startswith(_INDENT):
+            rest.append(line)
+        elif rest and line.logger != "systemd":
+            yield replace(line, exception="\n".join(one.message[len(_INDENT) :] for one in reversed(rest)))
+            rest.clear()
+        else:
+            yield line
+    # Their heads are older than what was asked for, or gone.
+    yield from (line for rest in rests.values() for line in rest)
+
+
+def _message(value: Any) -> str:
+    """Journal's JSON has numbers where a text is not UTF-8 or has control characters."""
+    if isinstance(value, list):
+        return bytes(value).decode(errors="replace")
+    return value if isinstance(value, str) else ""
+
+
+def _level(value: Any) -> str:
+    return _LEVELS[int(value)] if isinstance(value, str) and value in "01234567" else "INFO"
+
+
+def _seconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
