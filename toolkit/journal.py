@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from toolkit import shell
-from toolkit.errors import ToolkitError
+from toolkit.errors import RefusedError, ToolkitError
 from toolkit.logs import Filter, Line
 from toolkit.paths import FleetPaths
 
@@ -23,6 +23,7 @@ _FIELDS = ",".join(("MESSAGE", "PRIORITY", *_FROM, *_ABOUT))
 _LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
 # The runner writes `logger: message`, and each further line of a record with an indent.
 _TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
+_PERMIT = "run it as root, or join the group that may read journals: `usermod -aG systemd-journal USER`"
 _INDENT = "    "
 
 
@@ -53,15 +54,23 @@ class Journal:
         """
         if not self._bots:
             return []
-        since = [f"--since=@{_seconds(wanted.since)}"] if wanted.since else []
         found: list[Line] = []
+        try:
+            self._read(found, wanted, count)
+        except ToolkitError as error:
+            if "insufficient permissions" in error.message:
+                raise RefusedError(error.message, _PERMIT) from None
+            raise
+        return found[::-1]
+
+    def _read(self, found: list[Line], wanted: Filter, count: int | None) -> None:
+        since = [f"--since=@{_seconds(wanted.since)}"] if wanted.since else []
         with closing(shell.lines([*self._argv, "--reverse", *since], silent_s=SILENT_S)) as batches:
             for line in _joined_backwards(line for batch in batches for line in self._parsed(batch)):
                 if wanted.admits(line):
                     found.append(line)
                 if count is not None and len(found) >= count:
                     break
-        return found[::-1]
 
     def follow(self, wanted: Filter) -> Iterator[Line]:
         """Records written after those that ``last`` has seen, for ever; the caller ends it.

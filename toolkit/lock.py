@@ -26,7 +26,10 @@ def changing(path: Path, what: str) -> Iterator[None]:
         make_private(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RefusedError(f"{path}: {error.strerror}", "run it as the user that owns the fleet") from None
+        raise RefusedError(
+            f"{path}: {error.strerror}",
+            "run it as the owner of the fleet, or in system mode as root or a member of its group",
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,12 +1,13 @@
 """Start, stop and restart bots that are in force, and end the whole fleet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from toolkit import revisions
 from toolkit.backends import UP, Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
-from toolkit.errors import UsageError
+from toolkit.errors import RefusedError, UsageError
 from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import BotView, observe
@@ -14,25 +15,41 @@ from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
 
 STOP_S = 630.0
+Tell = Callable[[str], None]
 _FAILED = (State.FAILED, State.QUARANTINED)
 Progress = Callable[[int, int], None]
 
 
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
 def start(
-    paths: FleetPaths, bots: Mapping[str, str], backend: Backend, wait_s: float, progress: Progress
+    paths: FleetPaths,
+    bots: Mapping[str, str],
+    backend: Backend,
+    wait_s: float,
+    progress: Progress,
+    tell: Tell = _silent,
 ) -> list[BotView]:
     """Start bots and let them come back by themselves from now on.
 
     Parameters:
         bots: the type of each, by name.
         wait_s: seconds in which they must get ready.
+        tell: called with what could not be kept.
 
     Returns:
         The bots as they were found at the end.
+
+    Raises:
+        RefusedError: it is not permitted; nothing was changed.
     """
-    with changing(paths.lock, "toolkit admin start-bot"):
+    with (
+        changing(paths.lock, "toolkit admin start-bot"),
+        _kept(paths, backend, list(bots), enabled=True, tell=tell),
+    ):
         _need(backend)
-        _keep(paths, backend, list(bots), enabled=True)
         _put_in_force(backend, list(bots))
         # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
         held = [view.name for view in observe(paths, bots, backend) if view.state is State.QUARANTINED]
@@ -41,14 +58,22 @@ def start(
     return settle(paths, bots, backend, wait_s, progress)
 
 
-def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend) -> list[BotView]:
+def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend, tell: Tell = _silent) -> list[BotView]:
     """Drain and stop bots in parallel; they stay stopped until they are started by hand.
+
+    Parameters:
+        tell: called with what could not be kept.
 
     Returns:
         The bots as they were found at the end.
+
+    Raises:
+        RefusedError: it is not permitted; nothing was changed.
     """
-    with changing(paths.lock, "toolkit admin stop-bot"):
-        _keep(paths, backend, list(bots), enabled=False)
+    with (
+        changing(paths.lock, "toolkit admin stop-bot"),
+        _kept(paths, backend, list(bots), enabled=False, tell=tell),
+    ):
         if backend.alive():
             backend.stop(list(bots), STOP_S)
             _forget_failures(paths, bots, backend)
@@ -65,7 +90,12 @@ def _forget_failures(paths: FleetPaths, bots: Mapping[str, str], backend: Backen
 
 
 def restart(
-    paths: FleetPaths, bots: Mapping[str, str], backend: Backend, wait_s: float, progress: Progress
+    paths: FleetPaths,
+    bots: Mapping[str, str],
+    backend: Backend,
+    wait_s: float,
+    progress: Progress,
+    tell: Tell = _silent,
 ) -> list[BotView]:
     """Drain, stop, and start bots again, one after another; stop at the first that does not get ready.
 
@@ -73,9 +103,11 @@ def restart(
         The bots that were restarted, as they were found at the end.
     """
     views: list[BotView] = []
-    with changing(paths.lock, "toolkit admin restart-bot"):
+    with (
+        changing(paths.lock, "toolkit admin restart-bot"),
+        _kept(paths, backend, list(bots), enabled=True, tell=tell),
+    ):
         _need(backend)
-        _keep(paths, backend, list(bots), enabled=True)
         for bot, kind in bots.items():
             backend.stop([bot], STOP_S)
             _put_in_force(backend, [bot])
@@ -110,14 +142,39 @@ def _need(backend: Backend) -> None:
     backend.units()
 
 
-def _keep(paths: FleetPaths, backend: Backend, bots: Sequence[str], *, enabled: bool) -> None:
-    """Keep what the operator wants: in the database for deploys, in the supervisor itself."""
+@contextmanager
+def _kept(
+    paths: FleetPaths, backend: Backend, bots: Sequence[str], *, enabled: bool, tell: Tell
+) -> Iterator[None]:
+    """Keep what the operator wants: in the database for deploys, in the supervisor itself.
+
+    Where the operator may not do to the bots what follows, it is as if nothing had been wanted. Who may do
+    that may yet lack the right to keep it in the supervisor, as polkit's rule for a group cannot give it.
+    """
     missing = [bot for bot in bots if not paths.unit(bot).exists()]
     if missing:
         raise UsageError(f"not deployed yet: {', '.join(missing)}", "run `toolkit deploy`, or `toolkit up`")
     with revisions.opened(paths) as history:
-        (history.release if enabled else history.hold)(bots)
-    backend.keep(bots, enabled=enabled)
+        held = history.held()
+        changed = [bot for bot in bots if (bot in held) == enabled]
+        (history.release if enabled else history.hold)(changed)
+        try:
+            kept = _keep(backend, bots, enabled=enabled)
+            yield
+        except RefusedError:
+            (history.hold if enabled else history.release)(changed)
+            raise
+    if not kept:
+        tell(f"not kept over a reboot: root alone may {'enable' if enabled else 'disable'} {', '.join(bots)}")
+
+
+def _keep(backend: Backend, bots: Sequence[str], *, enabled: bool) -> bool:
+    """Keep it in the supervisor; whether that is permitted."""
+    try:
+        backend.keep(bots, enabled=enabled)
+    except RefusedError:
+        return False
+    return True
 
 
 def _put_in_force(backend: Backend, bots: Sequence[str]) -> None:

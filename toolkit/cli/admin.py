@@ -46,7 +46,7 @@ def start_bot(
     paths, names, _, _ = selected(context, _chosen(bots))
     progress = Progress("settled")
     try:
-        views = start(paths, names, backend_of(paths), wait, progress)
+        views = start(paths, names, backend_of(paths), wait, progress, note)
     finally:
         progress.clear()
     _report(views, "RUNNING", as_json)
@@ -61,7 +61,7 @@ def stop_bot(context: typer.Context, bots: Selectors = None, as_json: JsonFlag =
     from toolkit.operate import stop
 
     paths, names, _, _ = selected(context, _chosen(bots))
-    _report(stop(paths, names, backend_of(paths)), "STOPPED", as_json)
+    _report(stop(paths, names, backend_of(paths), note), "STOPPED", as_json)
 
 
 @app.command("restart-bot")
@@ -77,7 +77,7 @@ def restart_bot(
     paths, names, _, _ = selected(context, _chosen(bots))
     progress = Progress("restarted")
     try:
-        views = restart(paths, names, backend_of(paths), wait, progress)
+        views = restart(paths, names, backend_of(paths), wait, progress, note)
     finally:
         progress.clear()
     if len(views) < len(names) and not as_json:

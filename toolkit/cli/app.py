@@ -97,7 +97,7 @@ def _verdict(fault: Exception) -> tuple[str, str, int]:
         case typer.TyperException():
             verdict = fault.format_message(), "`--help` shows what there is", int(ExitCode.USAGE)
         case PermissionError():
-            hint = "run it as the user that owns the fleet"
+            hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
             verdict = f"{fault.filename}: {fault.strerror}", hint, int(ExitCode.REFUSED)
         case OSError():
             verdict = f"{fault.filename or 'the system'}: {fault.strerror or fault}", "", int(ExitCode.FAILED)

@@ -179,6 +179,8 @@ class Systemd:
     def limit(self, bot: str, limits: Mapping[str, int]) -> None:
         """Bring limits in force that the reload has not, such as where an administrator set others.
 
+        A reload itself writes the limits of units into their control groups: systemd PR #5619.
+
         Parameters:
             limits: by the names of org.freedesktop.systemd1(5).
         """

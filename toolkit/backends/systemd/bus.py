@@ -26,6 +26,9 @@ BUS = "org.freedesktop.DBus"
 MAX_PENDING = 64
 # Signals are hints: who waits for one also looks for himself.
 MAX_SIGNALS = 4096
+_PERMIT = (
+    "run it as root, or have root put the rule of `toolkit render --polkit` in place for the fleet's group"
+)
 _READ = 1 << 18
 _DENIED = (
     f"{BUS}.Error.AccessDenied",
@@ -288,5 +291,5 @@ def _answer(message: Message, call: Call) -> tuple[Any, ...] | FaultError | Deni
     name = str(message.header.fields.get(HeaderFields.error_name))
     text = str(message.body[0]) if message.body else ""
     if name in _DENIED:
-        return DeniedError(f"not permitted: {call.words}: {text}")
+        return DeniedError(f"not permitted: {call.words}: {text}", _PERMIT)
     return FaultError(name, text, call.words)

@@ -1,0 +1,102 @@
+"""Who may do what to a fleet in systemd's system mode; and what root changes while bots run."""
+
+import pytest
+
+from tests.hosts.places import settle_in
+from toolkit.place import SYSTEM_SYSTEMD
+
+pytest_plugins = ("tests.hosts.fixtures",)
+
+RULE = "/etc/polkit-1/rules.d/50-bot-system.rules"
+ADMIN = "admin"
+
+
+@pytest.fixture(scope="module")
+def fleet(host):
+    host.run("toolkit", "sandbox", "--detach")
+    made = settle_in(host, SYSTEM_SYSTEMD)
+    made.run("up")
+    return made
+
+
+def pids(fleet):
+    return {name: bot["pid"] for name, bot in fleet.bots().items()}
+
+
+def holds_and_links(fleet):
+    wants = fleet.host.out("ls", f"/etc/systemd/system/bot-{fleet.fleet}.target.wants")
+    return wants, fleet.run("plan", code=None).stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("admin", "stop-bot", "alice"),
+        ("admin", "restart-bot", "alice"),
+        ("admin", "shutdown-system"),
+        ("down",),
+        ("deploy",),
+        ("bot", "list"),
+    ],
+    ids=" ".join,
+)
+def test_a_stranger_is_refused_and_nothing_changes(fleet, command):
+    before = pids(fleet), holds_and_links(fleet)
+    done = fleet.run(*command, code=4, user=ADMIN)
+    assert "error: " in done.stderr
+    assert "hint: " in done.stderr
+    assert (pids(fleet), holds_and_links(fleet)) == before
+
+
+def test_a_member_of_the_group_may_look_and_no_more(fleet):
+    fleet.host.run("usermod", "-aG", f"bot-{fleet.fleet}", ADMIN)
+    before = pids(fleet), holds_and_links(fleet)
+    assert "alice  echo     systemd  RUNNING" in fleet.run("bot", "list", user=ADMIN).stdout
+    for command in (("admin", "stop-bot", "alice"), ("admin", "restart-bot", "alice"), ("down",)):
+        done = fleet.run(*command, code=4, user=ADMIN)
+        assert "not permitted" in done.stderr
+        assert "toolkit render --polkit" in done.stderr
+    assert "systemd-journal" in fleet.run("bot", "logs", "alice", code=4, user=ADMIN).stderr
+    assert (pids(fleet), holds_and_links(fleet)) == before
+
+
+def test_with_polkits_rule_it_may_start_and_stop_the_fleets_bots_and_no_other_units(fleet):
+    fleet.host.sh('toolkit -f "$1" render --polkit > "$2"', fleet.file, RULE)
+    fleet.host.run("systemctl", "restart", "polkit.service")
+    done = fleet.run("admin", "stop-bot", "alice", user=ADMIN)
+    assert done.stdout == "alice: STOPPED\n"
+    assert "not kept over a reboot" in done.stderr
+    fleet.run("deploy")
+    assert fleet.states()["alice"] == "STOPPED"
+    assert fleet.run("admin", "start-bot", "alice", user=ADMIN).stdout == "alice: RUNNING\n"
+    assert fleet.run("admin", "restart-bot", "bob", user=ADMIN).stdout == "bob: RUNNING\n"
+    fleet.run("down", user=ADMIN)
+    assert set(fleet.states().values()) == {"STOPPED"}
+    fleet.run("deploy", code=4, user=ADMIN)
+    fleet.host.run("systemctl", "start", f"bot-{fleet.fleet}.target", user=ADMIN)
+    fleet.host.run("systemctl", "stop", "ssh.service", user=ADMIN, code=None)
+    fleet.host.run("systemctl", "is-active", "--quiet", "ssh.service")
+
+
+def test_limits_change_live_and_no_drift_stays(fleet):
+    fleet.run("up")
+    before = pids(fleet)
+    fleet.edit("  echo:\n", "  echo:\n    limits: {memory_max: 300MB, tasks: 40}\n")
+    assert "live limit  MemoryMax, TasksMax changed" in fleet.run("plan", code=3).stdout
+    fleet.run("deploy")
+    unit = f"bot-{fleet.fleet}-alice.service"
+
+    def limits():
+        return fleet.host.out("systemctl", "show", "--value", "-p", "TasksMax,MemoryMax", unit).split()
+
+    assert sorted(limits()) == ["300000000", "40"]
+    fleet.host.run("systemctl", "set-property", "--runtime", unit, "TasksMax=77")
+    assert "alice  live limit  TasksMax changed" in fleet.run("plan", code=3).stdout
+    fleet.run("deploy")
+    assert "40" in limits()
+    fleet.edit("    limits: {memory_max: 300MB, tasks: 40}\n", "")
+    fleet.run("deploy")
+    assert "infinity" in limits()
+    assert fleet.run("plan").stdout == "3 no-op\n"
+    assert pids(fleet) == before
+    assert fleet.host.out("systemctl", "show", "--value", "-p", "NeedDaemonReload", unit) == "no"
