@@ -15,7 +15,7 @@ from toolkit.fleet.model import Resources
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import fleet_paths, system_folders
 from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
-from toolkit.render import Machine, systemd
+from toolkit.render import Machine, systemd, systemd_marks
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import render_fleet
 from toolkit.secrets import TokenReference
@@ -71,8 +71,8 @@ def test_units_can_be_read_by_all_and_bot_files_by_the_fleets_group(fleet):
 def test_every_file_in_a_folder_of_others_says_whose_it_is(fleet):
     for path, content in rendered(fleet, SYSTEM).items():
         if not path.endswith(".json"):
-            assert systemd.is_ours(content), path
-    assert not systemd.is_ours("[Unit]\n")
+            assert systemd_marks.is_ours(content), path
+    assert not systemd_marks.is_ours("[Unit]\n")
 
 
 def test_the_hash_of_a_unit_is_of_all_but_the_limits_that_change_live(fleet):

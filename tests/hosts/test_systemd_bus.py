@@ -16,7 +16,7 @@ from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SYSTEMD
 from toolkit.render import RenderedFile
-from toolkit.render.systemd import MARKER, description
+from toolkit.render.systemd_marks import MARKER, description
 
 pytest_plugins = ("tests.hosts.fixtures",)
 

@@ -13,14 +13,13 @@ from toolkit.fleet.model import Fleet, Type
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths, system_folders
 from toolkit.render import Machine, RenderedFile, UnfitError
+from toolkit.render.systemd_marks import MARKER, description
 from toolkit.render.systemd_text import path, quoted, unfit, unfit_path, unfit_program
 from toolkit.templates import template_folder
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-# Begins the first line of every file of ours. What has another first line is somebody else's.
-MARKER = "# Written by Bot Toolkit"
 # Ubuntu 22.04 has it; what is older lacks parts of the sandbox.
 OLDEST = 249
 # Credentials named without a path are looked for in credstore folders since this version.
@@ -34,16 +33,6 @@ _MODE = 0o644
 _NO_LIMIT = 2**64 - 1
 
 Reason = tuple[tuple[str, ...], str, str]
-
-
-def is_ours(text: str) -> bool:
-    """Whether the text is a file that the toolkit wrote."""
-    return text.startswith(MARKER)
-
-
-def description(bot: str, paths: FleetPaths) -> str:
-    """What a bot's unit says of itself, by which it is known while it is loaded."""
-    return f"Bot {bot} of fleet {paths.fleet}"
 
 
 def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:

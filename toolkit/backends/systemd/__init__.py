@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from toolkit.backends import UP, NotRunningError, Phase, UnitStatus
+from toolkit.backends import NotRunningError, Phase, UnitStatus
 from toolkit.backends.systemd import where
 from toolkit.backends.systemd.bus import Bus
 from toolkit.backends.systemd.jobs import Jobs
@@ -12,8 +12,8 @@ from toolkit.backends.systemd.status import PROPERTIES, closer, phase_of, status
 from toolkit.backends.systemd.stop import stop
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import BOT_NAME, FleetPaths
-from toolkit.render import RenderedFile, systemd
-from toolkit.render.systemd import description
+from toolkit.render import RenderedFile
+from toolkit.render import systemd_marks as marks
 
 CALL_S = 25.0
 START_S = 30.0
@@ -21,7 +21,8 @@ END_S = 630.0
 _LONGEST = 200
 LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 NO_LIMIT = 2**64 - 1
-_CLOSER = (*UP, Phase.FAILED)
+# Of one that is just starting its own words come soon, and a deploy would ask for all of them at once.
+_CLOSER = (Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING, Phase.FAILED)
 # How a start job ends where the unit was not even tried; other ends show in the unit itself.
 _UNTRIED = {
     "dependency": "a unit that it needs did not start",
@@ -208,7 +209,7 @@ class Systemd:
     def _is_ours(self, bot: str, row: Listed) -> bool:
         """Whether a loaded unit is the fleet's: another's may be called as one of ours would be."""
         gone = row.load == "not-found" and phase_of(row) is not Phase.ABSENT
-        return gone or row.description == description(bot, self._paths)
+        return gone or row.description == marks.description(bot, self._paths)
 
     def _bots(self, files: Iterable[Path]) -> set[str]:
         return {bot for file in files if (bot := self._bot(file.name))}
@@ -223,7 +224,7 @@ class Systemd:
 def is_ours(file: Path) -> bool:
     """Whether a unit was written by the toolkit: its first line tells."""
     with file.open(encoding="utf-8", errors="replace") as lines:
-        return systemd.is_ours(lines.readline(_LONGEST))
+        return marks.is_ours(lines.readline(_LONGEST))
 
 
 def _has_begun(row: Listed | None) -> bool:

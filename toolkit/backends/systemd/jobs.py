@@ -3,7 +3,6 @@
 A job that is done says only that systemd has done its part: whether a bot works, the bot itself tells.
 """
 
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -115,6 +114,8 @@ class Jobs:
 
     def _again(self, end: float) -> None:
         """The bus was lost: connect anew and ask again for what is open."""
+        import random  # 10 ms, for what hardly ever happens
+
         pause = _RETRY_MIN_S
         while True:
             try:
