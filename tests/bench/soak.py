@@ -75,7 +75,7 @@ def soak() -> Iterator[str]:
     memory, files = [look.resident for look in warm], [look.files for look in warm]
     grown = max(memory) - memory[0]
     yield (
-        f"{counters['sent']} of {counters['accepted']} messages answered, {RATE * SECONDS} planned at {RATE}/s:"
+        f"{counters['sent']} of {counters['accepted']} answered, of {RATE * SECONDS} planned at {RATE}/s:"
         f" {counters['unanswered']} unanswered,"
         f" {counters['answered_twice']} answered twice, {behind} behind at the end of the stream,"
         f" {cpu / SECONDS * 100:.0f} % of a processor"
