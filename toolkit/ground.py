@@ -111,10 +111,13 @@ def _home_mode(paths: FleetPaths) -> int:
 
 
 def _make_file(path: Path, mode: int, group: int) -> None:
-    with suppress(FileExistsError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        try:
+    # Operators may write in the folder: no link of theirs is followed.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        found = os.fstat(descriptor)
+        if found.st_gid != group:
             os.fchown(descriptor, -1, group)
+        if stat.S_IMODE(found.st_mode) != mode:
             os.fchmod(descriptor, mode)
-        finally:
-            os.close(descriptor)
+    finally:
+        os.close(descriptor)

@@ -103,6 +103,8 @@ def _loaded(bot: Bot, facts: Facts) -> Verdict:
     found = facts.units.get(_service(bot))
     if not found:
         return skipped("systemd cannot be asked")
+    if facts.texts.get(bot.unit.path, bot.unit.text) != bot.unit.text:
+        return skipped("its file was edited: see `unit-file`")
     return judged(
         "" if found.get("LoadState") == "loaded" else f"its unit is {found.get('LoadState')}",
         "its unit changed on disk since systemd read it" if found.get("NeedDaemonReload") == "yes" else "",

@@ -1,0 +1,150 @@
+"""A fleet on a host: in a place, with users and secrets as that place wants them, and a Bot API beside it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.hosts.host import Host, ssh_config
+from tests.hosts.image import OPT
+
+FLEET = "/srv/demo/fleet.yaml"
+PORT = 8081
+# supervisor as its users install it from PyPI, in a place of its own.
+PYPI_CONF = """\
+[unix_http_server]
+file=/run/supervisor.sock
+[supervisord]
+logfile=/var/log/supervisord.log
+pidfile=/run/supervisord.pid
+nodaemon=true
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix:///run/supervisor.sock
+[include]
+files = supervisord.d/*.ini
+"""
+PYPI_SERVICE = f"""\
+[Service]
+ExecStart={OPT}/bin/python {OPT}/bin/supervisord -n -c /etc/supervisord.conf
+KillMode=process
+[Install]
+WantedBy=multi-user.target
+"""
+# It is back after a reboot, as the real one would be.
+SANDBOX_SERVICE = f"""\
+[Service]
+ExecStart={OPT}/bin/toolkit sandbox --port {PORT}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+class Guest:
+    """The fleet of three bots that `toolkit init` writes, deployed on a host.
+
+    Parameters:
+        place: ``debian`` (the machine's supervisord, of Debian's package), ``pypi`` (the same, of PyPI's) or
+            ``systemd`` (system mode).
+    """
+
+    def __init__(self, host: Host, place: str) -> None:
+        self.host, self.place = host, place
+        backend = "systemd" if place == "systemd" else "supervisord"
+        host.run("toolkit", "init", "/srv/demo", "--name", "demo", "--endpoint", f"http://127.0.0.1:{PORT}")
+        text = host.read(FLEET).replace("fleet: demo", f"fleet: demo\nbackend: {backend}\nmode: system")
+        if place != "systemd":
+            host.sh(
+                "id bots 2>/dev/null || useradd --system --user-group bots; chown -R bots /srv/demo/secrets"
+            )
+            text = text.replace("  echo:\n", "  echo:\n    user: bots\n")
+            text = text.replace("  counter:\n", "  counter:\n    user: bots\n")
+        host.write(FLEET, text)
+        host.write("/etc/systemd/system/sandbox.service", SANDBOX_SERVICE)
+        host.run("systemctl", "enable", "--now", "sandbox")
+        if place == "debian":
+            host.run("systemctl", "enable", "--now", "supervisor")
+        elif place == "pypi":
+            host.run("rm", "-r", "/etc/supervisor")
+            host.run("mkdir", "/etc/supervisord.d")
+            host.write("/etc/supervisord.conf", PYPI_CONF)
+            host.write("/etc/systemd/system/supervisord.service", PYPI_SERVICE)
+            host.run("systemctl", "enable", "--now", "supervisord")
+        if place != "systemd":
+            host.sh("until [ -S /run/supervisor.sock ]; do sleep 0.05; done")
+
+    @property
+    def units(self) -> str:
+        """The folder of its units."""
+        folders = {"debian": "/etc/supervisor/conf.d", "pypi": "/etc/supervisord.d"}
+        return folders.get(self.place, "/etc/systemd/system")
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a unit ends with."""
+        return Path(self.unit("x")).suffix
+
+    def unit(self, bot: str) -> str:
+        """The path of a bot's unit."""
+        names = {"debian": f"demo-{bot}.conf", "pypi": f"demo-{bot}.ini"}
+        return f"{self.units}/{names.get(self.place, f'bot-demo-{bot}.service')}"
+
+    def run(
+        self, *arguments: object, code: int | None = 0, user: str = "root"
+    ) -> subprocess.CompletedProcess[str]:
+        """A command of the toolkit."""
+        done = self.host.run("toolkit", "-f", FLEET, *arguments, code=code, user=user)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def json(self, *arguments: object, code: int | None = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def bots(self) -> dict[str, dict[str, Any]]:
+        return {bot["name"]: bot for bot in self.json("bot", "list")["bots"]}
+
+    def states(self) -> dict[str, str]:
+        return {name: bot["state"] for name, bot in self.bots().items()}
+
+    def pids(self) -> dict[str, int]:
+        return {name: bot["pid"] for name, bot in self.bots().items()}
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.host.read(FLEET)
+        assert old in text
+        self.host.write(FLEET, text.replace(old, new))
+
+    def wait(self, condition: str) -> None:
+        """Wait until lines of shell succeed; ``$1`` is the fleet file. A minute at most."""
+        script = (
+            f"for i in $(seq 300); do {{ {condition}; }} >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
+        )
+        self.host.sh(script, FLEET)
+
+    def ctl(self, *arguments: str) -> str:
+        """What the supervisor's own command prints."""
+        conf = "/etc/supervisord.conf" if self.place == "pypi" else "/etc/supervisor/supervisord.conf"
+        return self.host.run("supervisorctl", "-c", conf, *arguments, code=None).stdout
+
+    def stop_by_hand(self, bot: str) -> None:
+        if self.place == "systemd":
+            self.host.run("systemctl", "stop", f"bot-demo-{bot}.service")
+        else:
+            self.ctl("stop", f"demo-{bot}")
+
+    def verify(self) -> dict[str, str]:
+        """The checks that fail, over SSH, each with what was found; hints are never missing."""
+        url = f"ssh://root@{self.host.address}:{self.host.port}?ssh_config={ssh_config()}"
+        command = [Path(sys.executable).with_name("toolkit"), "-f", FLEET, "verify", "--json", "--hosts", url]
+        command += ["--remote-toolkit", f"{OPT}/bin/toolkit"]
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.stdout, done.stderr
+        checks = json.loads(done.stdout)["checks"]
+        failed = [check for check in checks if check["outcome"] == "failed"]
+        assert done.returncode == (3 if failed else 0)
+        assert all(check["hint"] and check["why"] for check in failed)
+        return {f"{check['bot']}:{check['check']}": check["found"] for check in failed}

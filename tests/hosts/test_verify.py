@@ -1,0 +1,185 @@
+"""`toolkit verify --hosts` on real hosts: breaking one thing makes exactly its check fail."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.hosts.guest import FLEET, Guest
+
+pytest_plugins = ("tests.hosts.fixtures",)
+
+STALE = """\
+import os, socket, sys
+path, = sys.argv[1:]
+found = os.stat(path)
+os.unlink(path)
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(path)
+os.chown(path, found.st_uid, found.st_gid)
+os.chmod(path, 0o660)
+"""
+AS_ITS_USER = """\
+pid=$1 program=$2; shift 2
+id() { awk "/^$1/ {print \\$2}" "/proc/$pid/status"; }
+exec setpriv --reuid "$(id Uid)" --regid "$(id Gid)" --clear-groups "$program" --pid "$pid" "$@"
+"""
+SOCKET = "/run/bot-toolkit/demo/alice/control.sock"
+SECRET = "/srv/demo/secrets/alice.token"
+DROP_IN = "/etc/systemd/system/bot-demo-alice.service.d/open.conf"
+
+
+PLACES = [
+    pytest.param(name, marks=pytest.mark.xdist_group(f"verify-{name}")) for name in ("debian", "systemd")
+]
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def guest(request, containers_run) -> Iterator[Guest]:
+    from tests.hosts import image
+    from tests.hosts.container import Container
+
+    host = Container(image.with_toolkit())
+    try:
+        made = Guest(host, request.param)
+        if made.place == "systemd":
+            made.edit("  echo:\n", "  echo:\n    limits: {tasks: 64, memory_max: 256MiB, cpu_quota: 150%}\n")
+        made.run("up")
+        assert made.verify() == {}
+        yield made
+    finally:
+        host.kill()
+
+
+def open_secret(guest: Guest) -> Callable[[], object]:
+    guest.host.run("chmod", "644", SECRET)
+    return lambda: guest.host.run("chmod", "600", SECRET)
+
+
+def stop_a_bot(guest: Guest) -> Callable[[], object]:
+    guest.stop_by_hand("alice")
+    return lambda: guest.run("admin", "start-bot", "alice")
+
+
+def edit_a_unit(guest: Guest) -> Callable[[], object]:
+    guest.host.sh('echo "# edited" >> "$1"', guest.unit("alice"))
+    return lambda: guest.run("deploy")
+
+
+def change_a_limit(guest: Guest) -> Callable[[], object]:
+    guest.host.sh(AS_ITS_USER, guest.pids()["alice"], "prlimit", "--nofile=512:512")
+    return lambda: guest.run("admin", "restart-bot", "alice")
+
+
+def leave_a_stale_socket(guest: Guest) -> Callable[[], object]:
+    guest.host.run("python3", "-c", STALE, SOCKET)
+    return lambda: guest.run("admin", "restart-bot", "alice")
+
+
+def open_the_socket(guest: Guest) -> Callable[[], object]:
+    guest.host.run("chmod", "666", SOCKET)
+    return lambda: guest.run("admin", "restart-bot", "alice")
+
+
+def forget_the_boot(guest: Guest) -> Callable[[], object]:
+    services = {"debian": "supervisor", "systemd": "bot-demo.target"}
+    guest.host.run("systemctl", "disable", services[guest.place])
+    return lambda: guest.host.run("systemctl", "enable", services[guest.place])
+
+
+def reveal_a_token(guest: Guest) -> Callable[[], object]:
+    before = guest.host.read(FLEET)
+    guest.host.sh('printf "# %s\\n" "$(cat "$1")" >> "$2"', SECRET, FLEET)
+    return lambda: guest.host.write(FLEET, before)
+
+
+def open_the_records(guest: Guest) -> Callable[[], object]:
+    guest.host.run("chmod", "666", "/var/lib/bot-toolkit/demo/records/fleet.db")
+    return lambda: guest.run("deploy")
+
+
+def edit_the_folders(guest: Guest) -> Callable[[], object]:
+    guest.host.sh('echo "# edited" >> "$1"', "/etc/tmpfiles.d/bot-demo.conf")
+    return lambda: guest.run("deploy")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "check", "found"),
+    [
+        (open_secret, "alice:secret", "mode 0644: others may use it"),
+        (stop_a_bot, "alice:running", "it is STOPPED"),
+        (edit_a_unit, "alice:unit-file", "was edited: line"),
+        (change_a_limit, "alice:limits", "open files: 512, not 1024"),
+        (leave_a_stale_socket, "alice:socket", ""),
+        (open_the_socket, "alice:socket", "mode 0666, not 0660"),
+        (forget_the_boot, ":boot", "abled"),
+        (reveal_a_token, ":no-token", FLEET),
+        (open_the_records, ":database", "mode 0666"),
+        (edit_the_folders, ":shared-files", "bot-demo.conf was edited"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_breaking_one_thing_fails_exactly_its_check(guest, break_it, check, found):
+    mend = break_it(guest)
+    try:
+        faults = guest.verify()
+    finally:
+        mend()
+    # What one test did not mend, the next one would find.
+    assert list(faults) == [check], faults
+    assert found in faults[check]
+
+
+OPENED = (
+    "ProtectHome=no",
+    "PrivateUsers=no",
+    "SystemCallFilter=",
+    "CapabilityBoundingSet=CAP_SYS_ADMIN",
+    "ReadOnlyPaths=",
+    "MemoryDenyWriteExecute=no",
+)
+
+
+@pytest.fixture
+def under_systemd(guest) -> Guest:
+    if guest.place != "systemd":
+        pytest.skip("supervisord has no such thing")
+    return guest
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("TasksMax", "infinity"), ("MemoryMax", "infinity"), ("CPUQuota", "")]
+)
+def test_a_limit_that_was_taken_away_is_told(under_systemd, name, value):
+    host = under_systemd.host
+    host.run("systemctl", "set-property", "--runtime", "bot-demo-alice.service", f"{name}={value}")
+    faults = under_systemd.verify()
+    host.run("systemctl", "revert", "bot-demo-alice.service")
+    assert list(faults) == ["alice:limits"], faults
+    assert name in faults["alice:limits"]
+
+
+@pytest.mark.parametrize("opened", OPENED)
+def test_an_opened_sandbox_is_told(under_systemd, opened):
+    host = under_systemd.host
+    host.write(DROP_IN, f"[Service]\n{opened}\n")
+    host.run("chmod", "755", DROP_IN.rpartition("/")[0])
+    host.run("systemctl", "daemon-reload")
+    faults = under_systemd.verify()
+    host.run("rm", "-r", DROP_IN.rpartition("/")[0])
+    host.run("systemctl", "daemon-reload")
+    assert list(faults) == ["alice:sandbox"], faults
+    assert opened.partition("=")[0] in faults["alice:sandbox"]
+
+
+def test_a_reload_that_is_due_is_told(under_systemd):
+    host, unit = under_systemd.host, under_systemd.unit("alice")
+    host.run("touch", "-d", "+1 hour", unit)
+    faults = under_systemd.verify()
+    host.run("systemctl", "daemon-reload")
+    assert list(faults) == ["alice:loaded"], faults
+
+
+def test_all_is_back_and_passes_after_a_reboot(guest):
+    guest.host.reboot()
+    guest.wait('toolkit -f "$1" bot health all')
+    assert guest.verify() == {}
