@@ -136,15 +136,18 @@ class Guest:
 
     def verify(self) -> dict[str, str]:
         """The checks that fail, over SSH, each with what was found; hints are never missing."""
-        url = f"ssh://root@{self.host.address}:{self.host.port}?ssh_config={ssh_config()}"
-        command = [Path(sys.executable).with_name("toolkit"), "-f", FLEET, "verify", "--json", "--hosts", url]
-        command += ["--remote-toolkit", f"{OPT}/bin/toolkit"]
-        done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.stdout, done.stderr
-        checks = json.loads(done.stdout)["checks"]
-        failed = [check for check in checks if check["outcome"] == "failed"]
-        assert done.returncode == (3 if failed else 0)
-        assert all(check["hint"] and check["why"] for check in failed)
-        return {f"{check['bot']}:{check['check']}": check["found"] for check in failed}
+        return failed_checks(self.host, FLEET, "root")
+
+
+def failed_checks(host: Host, fleet: str, user: str) -> dict[str, str]:
+    """The checks of a host that fail, asked over SSH as a user, each with what was found."""
+    url = f"ssh://{user}@{host.address}:{host.port}?ssh_config={ssh_config()}"
+    command = [Path(sys.executable).with_name("toolkit"), "-f", fleet, "verify", "--json", "--hosts", url]
+    command += ["--remote-toolkit", f"{OPT}/bin/toolkit"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout, done.stderr
+    checks = json.loads(done.stdout)["checks"]
+    failed = [check for check in checks if check["outcome"] == "failed"]
+    assert done.returncode == (3 if failed else 0)
+    assert all(check["hint"] and check["why"] for check in failed)
+    return {f"{check['bot']}:{check['check']}": check["found"] for check in failed}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.hosts.guest import FLEET, Guest
+from tests.hosts.guest import FLEET, Guest, failed_checks
 
 pytest_plugins = ("tests.hosts.fixtures",)
 
@@ -183,3 +183,18 @@ def test_all_is_back_and_passes_after_a_reboot(guest):
     guest.host.reboot()
     guest.wait('toolkit -f "$1" bot health all')
     assert guest.verify() == {}
+
+
+def test_a_users_own_manager_is_checked_too(new_host):
+    host, fleet = new_host(), "/home/admin/demo/fleet.yaml"
+    host.run("loginctl", "enable-linger", "admin")
+    host.sh("until [ -S /run/user/$(id -u admin)/bus ]; do sleep 0.05; done")
+    host.run("toolkit", "init", "/home/admin/demo", "--name", "demo", user="admin")
+    text = host.read(fleet).replace("fleet: demo", "fleet: demo\nbackend: systemd\nmode: user")
+    host.write(fleet, text, 0o644, "admin:admin")
+    host.run("toolkit", "sandbox", "--detach", user="admin")
+    host.run("toolkit", "-f", fleet, "up", user="admin")
+    assert failed_checks(host, fleet, "admin") == {}
+    host.run("loginctl", "disable-linger", "admin")
+    (check,) = failed_checks(host, fleet, "admin").items()
+    assert check == (":boot", "the user's manager ends with the last login")
