@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from toolkit import shell
+from toolkit.backends.systemd.status import RESULTS
 from toolkit.errors import RefusedError, ToolkitError
 from toolkit.logs import Filter, Line
+from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
 
 # A large journal is searched for long before it gives a line.
@@ -18,12 +20,16 @@ SILENT_S = 60.0
 # The units that a line comes from, in system and in user mode, and those that a manager's line is about.
 _FROM = ("_SYSTEMD_UNIT", "_SYSTEMD_USER_UNIT")
 _ABOUT = ("UNIT", "USER_UNIT", "OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_USER_UNIT")
+_RESULT_FIELDS = ",".join(("UNIT_RESULT", *_ABOUT))
+# "The unit has entered the failed state": SD_MESSAGE_UNIT_FAILURE_RESULT of sd-messages.h.
+_FAILED = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c"
 _FIELDS = ",".join(("MESSAGE", "PRIORITY", *_FROM, *_ABOUT))
 # By their numbers: syslog(3).
 _LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
 # The runner writes `logger: message`, and each further line of a record with an indent.
 _TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
 _PERMIT = "run it as root, or join the group that may read journals: `usermod -aG systemd-journal USER`"
+_COMMAND = ("journalctl", "--quiet", "--all", "--output=json")
 _INDENT = "    "
 
 
@@ -39,8 +45,9 @@ class Journal:
         self._bots = {paths.service(bot): bot for bot in bots}
         # Not --user: a user has no journal of its own where journals are volatile.
         option = "--unit" if paths.is_system else "--user-unit"
-        self._argv = ["journalctl", "--quiet", "--all", "--output=json", f"--output-fields={_FIELDS}"]
+        self._argv = [*_COMMAND, f"--output-fields={_FIELDS}"]
         self._argv += [f"{option}={service}" for service in self._bots]
+        self._about = "UNIT" if paths.is_system else "USER_UNIT"
         self._cursor = ""
 
     def last(self, wanted: Filter, count: int | None) -> list[Line]:
@@ -87,6 +94,24 @@ class Journal:
                 yield from filter(wanted.admits, list(backwards)[::-1])
         raise ToolkitError("journalctl has ended", "see whether systemd-journald runs")
 
+    def results(self) -> dict[str, str]:
+        """How each bot's last failed run ended, in systemd's words such as ``watchdog`` or ``oom-kill``.
+
+        Raises:
+            ToolkitError: the journal cannot be read.
+        """
+        found: dict[str, str] = {}
+        argv = [*_COMMAND, f"--output-fields={_RESULT_FIELDS}", "--boot", "--reverse", _FAILED]
+        argv += [f"{self._about}={service}" for service in self._bots]
+        with closing(shell.lines(argv, silent_s=SILENT_S)) as batches:
+            for text in (text for batch in batches for text in batch):
+                entry = json.loads(text)
+                bot = next((self._bots[entry[name]] for name in _ABOUT if entry.get(name) in self._bots), "")
+                found.setdefault(bot, str(entry.get("UNIT_RESULT", "")))
+                if len(found) == len(self._bots):
+                    break
+        return found
+
     def _parsed(self, texts: Iterable[str]) -> Iterator[Line]:
         for text in texts:
             try:
@@ -112,6 +137,25 @@ class Journal:
         if match:
             logger, text = match[1], match[2]
         return Line(ts, self._bots[unit], level, logger, text)
+
+
+def explained(paths: FleetPaths, views: Sequence[BotView]) -> list[BotView]:
+    """The same views, with systemd's words for a run that ended without its own, if they can be read."""
+    died = [view.name for view in views if (view.details.get("last_exit") or {}).get("kind") == "died"]
+    if not died:
+        return list(views)
+    try:
+        results = Journal(paths, died).results()
+    except ToolkitError:
+        return list(views)
+    return [_explained(view, RESULTS.get(results.get(view.name, ""), "")) for view in views]
+
+
+def _explained(view: BotView, words: str) -> BotView:
+    if not words:
+        return view
+    last_exit = {**view.details["last_exit"], "reason": words}
+    return replace(view, details={**view.details, "last_exit": last_exit})
 
 
 def _joined_backwards(lines: Iterator[Line]) -> Iterator[Line]:

@@ -44,8 +44,8 @@ class Operator:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    def json(self, *argv: object, code: int | None = 0) -> Any:
-        return json.loads(self.run(*argv, "--json", code=code).stdout)
+    def json(self, *argv: object, code: int | None = 0, user: str = "") -> Any:
+        return json.loads(self.run(*argv, "--json", code=code, user=user).stdout)
 
     def bots(self) -> dict[str, dict[str, Any]]:
         return {bot["name"]: bot for bot in self.json("bot", "list")["bots"]}

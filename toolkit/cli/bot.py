@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.context import JsonFlag, Selectors, backend_of, selected
+from toolkit.cli.context import JsonFlag, Selectors, backend_of, invocation, selected
 from toolkit.cli.output import duration, echo, emit_json, note, size, table
 from toolkit.errors import ExitCode, UsageError
 
@@ -69,6 +69,10 @@ def status(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = F
     The exit code is 3 where one that should run is not well.
     """
     views, changed = _views(context, bots)
+    if any(view.backend == "systemd" for view in views):
+        from toolkit.journal import explained
+
+        views = explained(invocation(context).paths(), views)
     if as_json:
         emit_json({"bots": [view.as_json() for view in views], "undeployed": [str(path) for path in changed]})
     else:

@@ -23,7 +23,7 @@ _PHASES = {
 # Phases that say all.
 _PLAIN = (Phase.RUNNING, Phase.STOPPED)
 _WAITING = ("auto-restart", "auto-restart-queued")
-_RESULTS = {
+RESULTS = {
     "exit-code": "its process ended with an error",
     "signal": "its process was killed",
     "core-dump": "its process crashed",
@@ -62,5 +62,5 @@ def closer(status: UnitStatus, told: Mapping[str, Any]) -> UnitStatus:
         pid=pid or None,
         since=int(told.get("ExecMainStartTimestamp", 0)) / 1e6 if pid else 0.0,
         exit_code=int(told["ExecMainStatus"]) if ended else None,
-        detail=_RESULTS.get(result, status.detail),
+        detail=RESULTS.get(result, status.detail),
     )
