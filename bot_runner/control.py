@@ -73,6 +73,8 @@ class Control:
             "ready": vitals.ready,
             "reasons": vitals.reasons,
             "level": vitals.verdict.level.name,
+            "transitions": [change._asdict() for change in list(vitals.transitions)],
+            "impossible_transitions": vitals.impossible,
             **self._heartbeats(),
         }
 

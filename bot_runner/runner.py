@@ -23,6 +23,7 @@ from bot_runner.process import Usage
 from bot_runner.redaction import Redactor
 from bot_runner.side_loop import SideLoop
 from bot_runner.start_slot import HOLD_S, StartSlot
+from bot_runner.state_log import StateLog
 from bot_runner.stop import Stop
 from bot_runner.stray import StrayOutput
 from bot_runner.token_lock import TokenLock
@@ -59,6 +60,7 @@ class Runner:
         self._redact = Redactor()
         self._notifier = Notifier.from_environment()
         self._vitals = Vitals(self._changed)
+        self._state_log, self._impossible = StateLog(lambda level, line: _log.log(level, "%s", line)), 0
         self._said = State.INITIALIZING
         self._usage = Usage(owns_children=bot.app.kind == "exec")
         self._writer = logs.LogWriter(Path(bot.files.log) if bot.files.log else None, bot.log)
@@ -119,7 +121,11 @@ class Runner:
         state, reason = vitals.state, "; ".join(vitals.reasons)
         text = f"{state}: {reason}" if reason else str(state)
         well = state in {State.RUNNING, State.INITIALIZING, State.STOPPING}
-        _log.log(logging.INFO if well else logging.WARNING, "%s", text)
+        self._state_log.changed(logging.INFO if well else logging.WARNING, text)
+        if vitals.impossible > self._impossible:
+            self._impossible = vitals.impossible
+            last = vitals.transitions[-1]
+            _log.error("an impossible change of state, %s to %s: a fault of bot-runner", *last[1:3])
         word = {State.RUNNING: ("READY=1",), State.STOPPING: ("STOPPING=1",)}.get(state, ())
         if state is self._said:
             word = ()
@@ -140,6 +146,7 @@ class Runner:
         for stray in self._strays:
             stray.attach(self._side.loop)
         for number in itertools.count():
+            self._state_log.look()
             self._usage.sample(memory_too=number <= len(_EARLY_S) or number % 2 == 0)
             await asyncio.sleep(_EARLY_S[number] if number < len(_EARLY_S) else SAMPLE_S)
 

@@ -3,14 +3,28 @@
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from bot_runner.clock import now
 from toolkit.health import Sample, Verdict
-from toolkit.lifecycle import State
+from toolkit.lifecycle import State, may_follow
 
 # More often would cost an idle bot more processor time than its polls do.
 TICK_S = 2.0
+
+
+_HISTORY = 32
+
+
+class Transition(NamedTuple):
+    """A change of state; an impossible one is a fault of the runner, and kept like any other."""
+
+    at: str
+    earlier: State
+    later: State
+    possible: bool
 
 
 class Vitals:
@@ -24,6 +38,8 @@ class Vitals:
         poller: the task that polls, where one is to.
         full: whether the poller waits for room.
         verdict: the judge's last word.
+        transitions: the last changes of state, the latest last.
+        impossible: how many of all changes cannot be.
     """
 
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
@@ -31,6 +47,9 @@ class Vitals:
         self._lock = threading.RLock()
         self.phase = State.INITIALIZING
         self._reason = "starting"
+        self._known = self.phase
+        self.transitions: deque[Transition] = deque(maxlen=_HISTORY)
+        self.impossible = 0
         self._troubles: dict[str, str] = {}
         self.started = time.monotonic()
         self.ready = False
@@ -63,11 +82,21 @@ class Vitals:
         reasons = [self._reason] if self._reason else []
         return reasons + list(self._troubles.values())
 
+    def _tell(self) -> None:
+        """Record the change of state, if it is one, and tell of it; with the lock held."""
+        later = self.state
+        if later is not self._known:
+            possible = may_follow(self._known, later)
+            self.impossible += not possible
+            self.transitions.append(Transition(now(), self._known, later, possible))
+            self._known = later
+        self._changed()
+
     def _enter(self, phase: State, reason: str) -> None:
         with self._lock:
             if (phase, reason) != (self.phase, self._reason):
                 self.phase, self._reason = phase, reason
-                self._changed()
+                self._tell()
 
     def waits(self, reason: str) -> None:
         """It is not ready yet, and this is what it waits for."""
@@ -100,14 +129,14 @@ class Vitals:
         with self._lock:
             if self._troubles.get(source) != reason:
                 self._troubles = {**self._troubles, source: reason}
-                self._changed()
+                self._tell()
 
     def well(self, source: str) -> None:
         """That source's trouble is over."""
         with self._lock:
             if source in self._troubles:
                 self._troubles = {key: text for key, text in self._troubles.items() if key != source}
-                self._changed()
+                self._tell()
 
     def says(self, text: str) -> None:
         """The bot's own words on how it is; what it waits for, while it is not ready."""

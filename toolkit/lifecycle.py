@@ -37,6 +37,7 @@ class Event(StrEnum):
     STOP = "stop"
     EXIT = "exit"
     CRASH = "crash"
+    FAIL = "fail"
     GIVE_UP = "give_up"
     QUARANTINE = "quarantine"
 
@@ -66,6 +67,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PAUSED, Event.RESUME): State.RUNNING,
     (State.STOPPING, Event.EXIT): State.STOPPED,
     (State.STOPPING, Event.CRASH): State.STOPPED,
+    # The runner's own stop, because of a failure: what is stopping comes back.
+    (State.STOPPING, Event.FAIL): State.BACKOFF,
     (State.BACKOFF, Event.STOP): State.STOPPED,
     **{(state, Event.SPAWN): State.STARTING for state in _DOWN},
     **{(state, Event.REMOVE): State.DEFINED for state in _DOWN},
@@ -83,6 +86,19 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 def step(state: State, event: Event) -> State | None:
     """The state that follows, or None where the event cannot happen in that state."""
     return TRANSITIONS.get((state, event))
+
+
+def may_follow(earlier: State, later: State) -> bool:
+    """Whether a bot seen in one state may next be seen in the other: by one event, or by two at once.
+
+    Two, as nobody sees a runner between its pause and its start, or a bot that resumes into a trouble.
+    """
+    between = {earlier} | {step(earlier, event) for event in Event}
+    return any(state is later or _by_one(state, later) for state in between if state)
+
+
+def _by_one(earlier: State, later: State) -> bool:
+    return any(step(earlier, event) is later for event in Event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.lifecycle import NO_RESTART_CODES, TRANSITIONS, Event, FailureClass, State, step
+from toolkit.lifecycle import NO_RESTART_CODES, TRANSITIONS, Event, FailureClass, State, may_follow, step
 
 
 def test_a_bots_ordinary_life():
@@ -23,6 +23,29 @@ def test_any_events_in_any_order_lead_to_a_state_or_are_impossible(events):
     for event in events:
         state = step(state, event) or state
     assert state in State
+
+
+def test_what_may_be_seen_next():
+    possible = [
+        (State.INITIALIZING, State.RUNNING),
+        (State.INITIALIZING, State.DEGRADED),
+        (State.INITIALIZING, State.PAUSED),
+        (State.INITIALIZING, State.BACKOFF),
+        (State.BACKOFF, State.INITIALIZING),
+        (State.BACKOFF, State.STOPPING),
+        (State.PAUSED, State.DEGRADED),
+        (State.STOPPING, State.BACKOFF),
+        (State.STOPPING, State.QUARANTINED),
+    ]
+    assert [pair for pair in possible if not may_follow(*pair)] == []
+    impossible = [
+        (State.STOPPING, State.RUNNING),
+        (State.STOPPING, State.INITIALIZING),
+        (State.RUNNING, State.INITIALIZING),
+        (State.BACKOFF, State.RUNNING),
+        (State.QUARANTINED, State.RUNNING),
+    ]
+    assert [pair for pair in impossible if may_follow(*pair)] == []
 
 
 def test_readiness_is_not_reached_without_a_start():

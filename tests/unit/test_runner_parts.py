@@ -1,6 +1,7 @@
 """Smaller parts of the runner: vitals, context, processes, the token lock, faults of the API."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from bot_runner.conflicts import CALM_S, EARLIER, GRACE_S, OTHER, Conflicts
 from bot_runner.context import frozen
 from bot_runner.faults import LONGEST_FLOOD_S, Fault, Misrouted, Tries, classify
 from bot_runner.start_slot import StartSlot
+from bot_runner.state_log import StateLog
 from bot_runner.token_lock import TokenLock
 from bot_runner.vitals import Vitals
 from toolkit.lifecycle import State
@@ -55,6 +57,41 @@ def test_state_follows_readiness_and_troubles():
         State.RUNNING,
         State.STOPPING,
     ]
+
+
+def test_changes_of_state_are_kept_and_impossible_ones_counted():
+    vitals = Vitals()
+    vitals.is_ready()
+    vitals.trouble("app", "slow")
+    vitals.trouble("app", "slower")
+    vitals.stops("asked")
+    assert [change.later for change in vitals.transitions] == [State.RUNNING, State.DEGRADED, State.STOPPING]
+    assert vitals.impossible == 0
+    vitals.waits("it ends, and yet begins")
+    assert vitals.impossible == 1
+    assert vitals.transitions[-1].possible is False
+
+
+def test_a_state_is_logged_at_once_a_flapping_one_seldom_and_a_lasting_trouble_now_and_then():
+    now, lines = [0.0], []
+    log = StateLog(lambda level, line: lines.append((now[0], level, line)), lambda: now[0])
+    for _ in range(100):
+        log.changed(logging.WARNING, "DEGRADED: it flaps")
+        log.look()
+        now[0] += 0.3
+        log.changed(logging.INFO, "RUNNING")
+        log.look()
+        now[0] += 0.3
+    assert [line for _, _, line in lines] == ["DEGRADED: it flaps", "RUNNING"]
+    log.changed(logging.WARNING, "DEGRADED: it flaps")
+    while now[0] < 2000:
+        log.look()
+        now[0] += 5.0
+    told = [line for _, _, line in lines[2:]]
+    assert told[0] == "DEGRADED: it flaps"
+    assert told[1:] == ["still DEGRADED: it flaps"] * 3
+    log.changed(logging.INFO, "RUNNING")
+    assert lines[-1] == (now[0], logging.INFO, "RUNNING")
 
 
 def test_a_loop_that_hangs_lags_though_it_does_not_tick():

@@ -165,7 +165,7 @@ class Bot:
 
     def log(self) -> str:
         files = sorted(self.folder.glob("bot.log*"))
-        return "".join(file.read_text() for file in files)
+        return "".join(file.read_text() for file in files if file.is_file())
 
     def stray(self) -> str:
         return (self.folder / "stray.log").read_text()
@@ -194,7 +194,10 @@ def new_bot(sandbox: SandboxClient) -> Iterator[Callable[..., Bot]]:
         for runner in each.started:
             runner.kill()
             runner.wait()
+    impossible = [line for each in made for line in each.log().splitlines() if "impossible change" in line]
+    for each in made:
         shutil.rmtree(each.folder, ignore_errors=True)
+    assert not impossible
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_the_control_socket_stops_it_too(bot):
 
 def test_a_refused_token_is_tried_once(bot, sandbox):
     sandbox.refuse(bot.id)
-    bot.change(hold_s=1.05).start()
+    bot.change(hold_s=3.0).start()
     status = bot.until("QUARANTINED", "token refused, 401")
     assert status["ready"] is False
     assert bot.ended() == FailureClass.TOKEN_REFUSED.code
