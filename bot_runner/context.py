@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bot_runner.levers import Levers
 from bot_runner.redaction import Redactor
 from bot_runner.stop import Stop
 from bot_runner.vitals import Vitals
@@ -104,6 +105,7 @@ class Run:
         vitals: takes state and figures.
         stop: says when to end.
         redact: takes secrets out of reasons.
+        levers: what an operator may do, to be filled in as far as the kind can.
         own: tells the runner of a child process that the kind waits for itself.
         let_others_start: to be called when the start waits for what costs this machine nothing; being ready
             says so too.
@@ -115,6 +117,7 @@ class Run:
     vitals: Vitals
     stop: Stop
     redact: Redactor
+    levers: Levers
     own: Callable[[int], None]
     let_others_start: Callable[[], None]
 

@@ -1,4 +1,4 @@
-"""What the bot answers on its control socket. Each answer only reads what is known already."""
+"""What the bot answers on its control socket; what is only asked is known already."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from bot_runner.keeper import Keeper
+from bot_runner.levers import Interventions
 from bot_runner.process import Usage
 from bot_runner.vitals import Vitals
 from toolkit import __version__
@@ -32,6 +33,7 @@ class Control:
         usage: samples of its process tree.
         keeper: has the run record.
         stop: asks the bot to end, with a reason.
+        interventions: what an operator may do to a bot that runs.
     """
 
     bot: BotFile
@@ -39,6 +41,7 @@ class Control:
     usage: Usage
     keeper: Keeper
     stop: Callable[[str], None]
+    interventions: Interventions
 
     def __post_init__(self) -> None:
         self._fingerprint = self.bot.fingerprint()
@@ -46,7 +49,13 @@ class Control:
 
     def methods(self) -> dict[str, Method]:
         """Each method's name and what answers it."""
-        return {"hello": self._hello, "health": self._health, "status": self._status, "stop": self._stop}
+        own: dict[str, Method] = {
+            "hello": self._hello,
+            "health": self._health,
+            "status": self._status,
+            "stop": self._stop,
+        }
+        return own | self.interventions.methods()
 
     def _hello(self, _: dict[str, Any]) -> dict[str, object]:
         return {
@@ -93,6 +102,7 @@ class Control:
             "restarts": record.restarts,
             "updates_handled": vitals.updates_handled,
             "errors": vitals.errors,
+            **self.interventions.facts(),
             **self._heartbeats(),
             "memory_bytes": self.usage.memory_bytes,
             "cpu_percent": self.usage.cpu_percent,

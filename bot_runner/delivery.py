@@ -56,9 +56,19 @@ class Delivery:
         self._failed = 0
         if self.spool.torn:
             _log.warning("the spool's last %d bytes were not whole and are cut off", self.spool.torn)
+        self._take_back()
         for entry in self.spool.pending():
             if entry.deaths >= MOST_DEATHS:
                 self.set_aside(entry, f"the bot died {entry.deaths} times while it handled this update")
+
+    def _take_back(self) -> None:
+        try:
+            back = self.spool.take_back()
+        except SpoolError as error:
+            _log.error("what was asked back cannot be taken in before the next start: %s", error.message)
+            return
+        if back:
+            _log.info("%d updates that were set aside are handled again, as was asked", len(back))
 
     @property
     def offset(self) -> int | None:

@@ -38,7 +38,7 @@ class Handover:
         self._suspects: deque[Received] = deque()
         self._waiting: deque[Received] = deque()
         self._alone: tuple[int, asyncio.Event] | None = None
-        self._room, self._come = asyncio.Event(), asyncio.Event()
+        self._room, self._come, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.cut_is = End.DONE
 
     @property
@@ -61,6 +61,12 @@ class Handover:
         self._room.clear()
         await self._room.wait()
 
+    async def finished(self) -> None:
+        """Wait until all that was taken in is handled."""
+        while self._unfinished:
+            self._idle.clear()
+            await self._idle.wait()
+
     def take_left(self) -> None:
         """Take in what an earlier run left, which comes before all that is new."""
         suspects, rest = self._delivery.left()
@@ -78,6 +84,10 @@ class Handover:
         """Take in updates that are in the spool."""
         self._waiting.extend(self._readable(received))
         self._come.set()
+
+    def take_back(self, number: int, raw: bytes) -> None:
+        """Take in an update that was set aside and is in the spool again."""
+        self.take([read(self._bot, number, raw)])
 
     async def run(self) -> None:
         """Hand over the suspects one by one, then all else as it comes, until cancelled."""
@@ -119,6 +129,8 @@ class Handover:
         self._unfinished.pop(number, None)
         if not self.is_full:
             self._room.set()
+        if not self._unfinished:
+            self._idle.set()
         if self._alone and self._alone[0] == number:
             self._alone[1].set()
 
@@ -126,9 +138,11 @@ class Handover:
         return [read(self._bot, entry.update_id, entry.raw) for entry in entries]
 
     def _readable(self, received: Sequence[Received]) -> list[Received]:
-        """Those that can be handled; the others are set aside."""
+        """Those that can be handled and are not on their way yet; what cannot be read is set aside."""
         good = []
         for each in received:
+            if each.update_id in self._unfinished:
+                continue
             if each.update is None:
                 self._delivery.set_aside(Entry(each.update_id, each.raw), each.fault)
             else:

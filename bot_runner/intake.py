@@ -95,6 +95,12 @@ class Intake:
             if received:
                 await self._take(received)
 
+    def rests(self) -> None:
+        """It was cancelled, to be run again: what troubled it is none of the bot's troubles now."""
+        self._vitals.polls_for(None)
+        for source in ("poll", "conflict"):
+            self._vitals.well(source)
+
     async def confirm(self) -> None:
         """Tell the API what was taken: it is in the spool, or done."""
         try:

@@ -37,10 +37,17 @@ class Keeper:
         """A run begins."""
         self._save(runs.begun(self.record, pid=os.getpid(), now=now(), healthy_s=self._restart.healthy_s))
 
+    def pause(self, paused: bool) -> None:
+        """An operator wants the bot to take no updates, or to go on."""
+        with self._lock:
+            if not self._ended:
+                self._save(msgspec.structs.replace(self.record, paused=paused))
+
     def begin_anew(self) -> None:
         """The run proper begins now: a pause before it would make a short run look healthy."""
         self._began = time.monotonic()
-        self._save(msgspec.structs.replace(self.record, started_at=now()))
+        with self._lock:
+            self._save(msgspec.structs.replace(self.record, started_at=now()))
 
     def end(self, failure: BotFailedError | None) -> BotFailedError | None:
         """The run ends, asked to or with a failure; one failure too many becomes a crash loop.

@@ -17,6 +17,7 @@ from bot_runner.failure import BotFailedError
 from bot_runner.heartbeats import beat
 from bot_runner.judge import Judge
 from bot_runner.keeper import Keeper
+from bot_runner.levers import Interventions, Levers
 from bot_runner.loading import enter_directory
 from bot_runner.notify import Notifier
 from bot_runner.process import Usage
@@ -67,8 +68,14 @@ class Runner:
         logs.install(self._writer, bot.log, self._redact)
         self._side = SideLoop()
         self._keeper = Keeper(Path(bot.files.run_record), bot.restart, born)
+        self._levers = Levers()
         control = Control(
-            bot=bot, vitals=self._vitals, usage=self._usage, keeper=self._keeper, stop=self._stop.ask
+            bot=bot,
+            vitals=self._vitals,
+            usage=self._usage,
+            keeper=self._keeper,
+            stop=self._stop.ask,
+            interventions=Interventions(bot=bot, levers=self._levers, remember=self._keeper.pause),
         )
         shared = bot.files.shared
         self._server = ControlServer(
@@ -100,6 +107,7 @@ class Runner:
         self._side.keep(self._watch())
         self._side.keep(self._judge.watch())
         self._keeper.begin()
+        self._levers.paused = self._keeper.record.paused
         for complaint in complaints:
             _log.warning("%s", complaint)
         main = self._loop.create_task(self._life(), name="bot")
@@ -120,7 +128,7 @@ class Runner:
         vitals = self._vitals
         state, reason = vitals.state, "; ".join(vitals.reasons)
         text = f"{state}: {reason}" if reason else str(state)
-        well = state in {State.RUNNING, State.INITIALIZING, State.STOPPING}
+        well = state in {State.RUNNING, State.INITIALIZING, State.PAUSED, State.STOPPING}
         self._state_log.changed(logging.INFO if well else logging.WARNING, text)
         if vitals.impossible > self._impossible:
             self._impossible = vitals.impossible
@@ -219,6 +227,7 @@ class Runner:
             vitals=self._vitals,
             stop=self._stop,
             redact=self._redact,
+            levers=self._levers,
             own=self._usage.known.add,
             let_others_start=self._slot.release,
         )

@@ -66,6 +66,7 @@ def begun(record: RunRecord, *, pid: int, now: str, healthy_s: float) -> RunReco
         total_starts=record.total_starts + 1,
         started_at=now,
         pid=pid,
+        paused=record.paused and not first,
     )
 
 

@@ -109,6 +109,12 @@ class Vitals:
         self.ready = True
         self._enter(State.RUNNING, "")
 
+    def pauses(self, reason: str) -> None:
+        """It takes no updates until it is ready again. What ends does not pause."""
+        if self.phase in {State.RUNNING, State.PAUSED}:
+            self.ready = False
+            self._enter(State.PAUSED, reason)
+
     def stops(self, reason: str) -> None:
         """It drains and ends."""
         self.ready = False

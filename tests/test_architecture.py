@@ -43,6 +43,7 @@ LAYERS = {
     "toolkit.observe": 4,
     "toolkit.logs": 4,
     "toolkit.journal": 4,
+    "toolkit.dead_letters": 4,
     "toolkit.operate": 5,
     "toolkit.deploy.access": 4,
     "toolkit.deploy.check": 4,

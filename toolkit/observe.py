@@ -69,6 +69,11 @@ _TOLD = (
     "oldest_in_flight_s",
     "processes",
     "username",
+    "delivery",
+    "paused",
+    "spool",
+    "unfinished",
+    "dead_letters",
     "last_exit",
 )
 
@@ -178,7 +183,7 @@ def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, 
         state=state,
         ready=bool(answer.get("ready")),
         reason=reason,
-        hint=_hint(unit.bot, state, failure),
+        hint=_hint(unit.bot, state, failure, int(answer.get("dead_letters") or 0)),
         pid=answer.get("pid"),
         uptime_s=answer.get("uptime_s"),
         restarts=int(answer.get("restarts", 0)),
@@ -216,11 +221,15 @@ _STATES = {
 }
 
 
-def _hint(bot: str, state: State, failure: FailureClass | None) -> str:
+def _hint(bot: str, state: State, failure: FailureClass | None, dead_letters: int = 0) -> str:
     if failure:
         return failure.hint
+    if state is State.PAUSED:
+        return f"`toolkit admin resume-bot {bot}` lets it go on"
     if state in (State.FAILED, State.DEGRADED):
         return f"see `toolkit bot logs {bot}`"
+    if dead_letters:
+        return f"{dead_letters} updates are set aside: see `toolkit bot dead-letters {bot}`"
     return ""
 
 

@@ -1,22 +1,26 @@
-"""Start, stop and restart bots that are in force, and end the whole fleet."""
+"""Start, stop, restart and pause bots that are in force, and end the whole fleet."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from toolkit import revisions
 from toolkit.backends import UP, Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
 from toolkit.errors import RefusedError, UsageError
+from toolkit.ipc.client import Failure, FailureKind, ask_many
+from toolkit.ipc.protocol import REFUSED
 from toolkit.lifecycle import State
 from toolkit.lock import changing
-from toolkit.observe import BotView, observe
+from toolkit.observe import ANSWER_S, BotView, observe
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
 
 STOP_S = 630.0
 Tell = Callable[[str], None]
 _FAILED = (State.FAILED, State.QUARANTINED)
+_DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)
 Progress = Callable[[int, int], None]
 
 
@@ -117,6 +121,53 @@ def restart(
             if not views[-1].ready:
                 break
     return views
+
+
+def pause(
+    paths: FleetPaths,
+    bots: Mapping[str, str],
+    backend: Backend,
+    wait_s: float,
+    progress: Progress,
+    *,
+    paused: bool,
+) -> list[BotView]:
+    """Have bots take no more updates and finish what they took, or take updates again.
+
+    Parameters:
+        bots: the type of each, by name.
+        wait_s: seconds in which what was taken must be finished, or the bots be at work again.
+        paused: whether they are to be paused.
+
+    Returns:
+        The bots as they were found at the end; one that refused with its reason for that.
+
+    Raises:
+        RefusedError: all refused.
+    """
+    verb = "pause" if paused else "resume"
+    sockets = {bot: paths.control_socket(bot) for bot in bots}
+    with changing(paths.lock, f"toolkit admin {verb}-bot"):
+        answers = ask_many(sockets, verb, timeout_s=ANSWER_S)
+    refused = {
+        bot: answer.message
+        for bot, answer in answers.items()
+        if isinstance(answer, Failure) and (answer.code == REFUSED or answer.kind is FailureKind.FORBIDDEN)
+    }
+    if refused.keys() == bots.keys():
+        raise RefusedError("; ".join(f"{bot}: {words}" for bot, words in refused.items()))
+
+    def rests(view: BotView) -> bool:
+        if view.name in refused or view.state in _DOWN:
+            return True
+        if paused:
+            return view.state is State.PAUSED and not view.details.get("unfinished")
+        return view.state in {State.RUNNING, State.DEGRADED}
+
+    views = settle(paths, bots, backend, wait_s, progress, rests)
+    return [
+        replace(view, reason=refused[view.name], hint="") if view.name in refused else view for view in views
+    ]
 
 
 def shutdown(paths: FleetPaths, backend: Backend, *, end_supervisor: bool) -> bool:

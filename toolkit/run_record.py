@@ -38,6 +38,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         failures: runs in a row that ended unasked before they counted as healthy.
         started_at: when the present or last run began, RFC 3339 in UTC.
         pid: the runner of the present run; None when it ended in a way that was recorded.
+        paused: an operator wants it to take no updates; that outlives a crash, but no orderly end.
         last_exit: how the run before the present one ended, or the last one where none is present.
     """
 
@@ -47,6 +48,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     started_at: str = ""
     pid: int | None = None
+    paused: bool = False
     last_exit: LastExit | None = None
 
     @property

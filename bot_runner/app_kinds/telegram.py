@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from bot_runner.context import Run
 from bot_runner.failure import BotFailedError
 from bot_runner.loading import load_target, quick_imports
+from toolkit import spool
 from toolkit.lifecycle import FailureClass
 from toolkit.secrets import bot_id
 
@@ -31,6 +32,7 @@ T = TypeVar("T")
 CALL_S = 30.0
 # What the hooks and the last calls may take together after the handlers' time is over.
 HOOKS_S = 1.0
+PAUSED = "an operator paused it"
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class Session:
 
     def __init__(self, run: Run, application: AnyApplication) -> None:
         self._run, self._app = run, application
-        folder, once = Path(run.bot.files.state) / "spool", run.bot.delivery == "at-most-once"
+        folder, once = spool.folder_in(Path(run.bot.files.state)), run.bot.delivery == "at-most-once"
         self._delivery = delivery = Delivery(folder, run.vitals, at_most_once=once)
         self._handover = Handover(application.bot, application.update_queue, delivery)
         self._intake = Intake(
@@ -68,6 +70,10 @@ class Session:
         )
         self._polling: asyncio.Task[None] | None = None
         self._handing: asyncio.Task[None] | None = None
+        self._turned = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        run.levers.turned = lambda: loop.call_soon_threadsafe(self._turned.set)
+        run.levers.unfinished = lambda: self._handover.unfinished
         run.context.attempts = delivery.attempt
         watch(application, run.vitals, self._handover, self._ends_itself, run.bot.concurrency)
 
@@ -76,13 +82,14 @@ class Session:
         self._run.stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
 
     async def bring_up(self) -> None:
-        """Start: ready is when the token is accepted, a poll was answered and the poller runs.
+        """Start, up to where the token is accepted, a poll was answered and the application runs.
 
         Raises:
             BotFailedError: TOKEN_REFUSED, or TEMPORARY where the app's own hook met a network error.
         """
         app, bot = self._app, self._app.bot
         await self._delivery.open()
+        self._run.levers.spool = self._delivery.spool
         await self._insist("getMe", bot.initialize)
         self._run.vitals.username = bot.username
         await app.initialize()
@@ -91,27 +98,70 @@ class Session:
         await self._insist("deleteWebhook", lambda: bot.delete_webhook(drop_pending_updates=False))
         await self._insist("getUpdates", self._intake.probe)
         await app.start()
-        self._handover.take_left()
-        self._handing = asyncio.create_task(self._handover.run(), name="handover")
-        self._polling = self._run.vitals.poller = asyncio.create_task(self._intake.run(), name="intake")
-        await asyncio.sleep(0)
-        self._run.vitals.is_ready()
 
     async def last(self) -> None:
-        """Run until the poller ends, which it does only by a failure.
+        """Take updates, or none while an operator wants a pause, until the poller ends by a failure.
 
         Raises:
             BotFailedError: what ended it; DEAF where nothing is known.
         """
-        if self._polling is not None:
-            await asyncio.wait({self._polling})
-            if self._polling.cancelled():
-                raise BotFailedError(FailureClass.DEAF, "the poller has ended: something cancelled it")
-            error = self._polling.exception()
-            if isinstance(error, BotFailedError):
-                raise error
-            _log.error("the poller has ended", exc_info=error)
-        raise BotFailedError(FailureClass.DEAF, "the poller has ended")
+        while True:
+            self._turned.clear()
+            if self._run.levers.paused:
+                await self._stay_paused()
+            else:
+                await self._take_updates()
+
+    async def _take_updates(self) -> None:
+        """Take updates until an operator turns something; the first time with those that an earlier run left.
+
+        Raises:
+            BotFailedError: the poller ended.
+        """
+        if self._handing is None:
+            self._handover.take_left()
+            self._handing = asyncio.create_task(self._handover.run(), name="handover")
+            soon = asyncio.get_running_loop().call_soon_threadsafe
+            self._run.levers.take_back = lambda *letter: soon(self._handover.take_back, *letter)
+        if self._polling is None:
+            self._polling = self._run.vitals.poller = asyncio.create_task(self._intake.run(), name="intake")
+            await asyncio.sleep(0)
+        self._run.vitals.is_ready()
+        turned = asyncio.create_task(self._turned.wait())
+        try:
+            await asyncio.wait({self._polling, turned}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            turned.cancel()
+        if self._polling.done():
+            raise _end_of(self._polling)
+
+    async def _stay_paused(self) -> None:
+        """Take no more, finish what was taken, and wait until an operator turns something.
+
+        Raises:
+            BotFailedError: the poller had ended by itself, or does not end.
+        """
+        vitals, poller = self._run.vitals, self._polling
+        vitals.is_ready()
+        if poller is not None:
+            poller.cancel()
+            await asyncio.wait({poller}, timeout=HOOKS_S)
+            if not poller.cancelled():
+                raise _end_of(poller)
+            self._polling = vitals.poller = None
+            self._intake.rests()
+        vitals.pauses(f"{PAUSED}; what was taken is being finished")
+        finishing = asyncio.create_task(self._finish())
+        try:
+            await self._turned.wait()
+        finally:
+            finishing.cancel()
+
+    async def _finish(self) -> None:
+        """Wait for the handlers, and say to Telegram and the operator that nothing is left."""
+        await self._handover.finished()
+        await self._intake.confirm()
+        self._run.vitals.pauses(PAUSED)
 
     async def _insist(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call until it succeeds; only a refused token ends that."""
@@ -141,9 +191,9 @@ class Session:
 
     async def take_down(self) -> None:
         """Stop: intake first, then let handlers finish, then the hooks; each within its time."""
-        await self._step("on_stop", self._run.tell_stop())
         was_running = self._app.running
         await self._stop_intake()
+        await self._step("on_stop", self._run.tell_stop())
         if was_running:
             await self._drain()
             await self._step("confirming updates", self._intake.confirm())
@@ -154,6 +204,7 @@ class Session:
         await self._hook("post_shutdown", self._app.post_shutdown)
 
     async def _stop_intake(self) -> None:
+        self._run.levers.take_back = None
         tasks = {task for task in (self._polling, self._handing) if task is not None}
         for task in tasks:
             task.cancel()
@@ -196,6 +247,19 @@ class Session:
             _log.error("%s took longer than %.1f s", name, seconds)
         except Exception:  # noqa: BLE001  the app's own code may raise anything
             _log.exception("%s failed", name)
+
+
+def _end_of(poller: "asyncio.Task[None]") -> BotFailedError:
+    """What the end of the poller means; nobody but a pause or the bot's end is to end it."""
+    if not poller.done():
+        return BotFailedError(FailureClass.DEAF, "the poller does not end")
+    if poller.cancelled():
+        return BotFailedError(FailureClass.DEAF, "the poller has ended: something cancelled it")
+    error = poller.exception()
+    if isinstance(error, BotFailedError):
+        return error
+    _log.error("the poller has ended", exc_info=error)
+    return BotFailedError(FailureClass.DEAF, "the poller has ended")
 
 
 def _is_applications(task: "asyncio.Task[Any]") -> bool:

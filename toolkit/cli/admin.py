@@ -1,6 +1,6 @@
-"""Commands that change which bots run: start, stop, restart, shutdown."""
+"""Commands that change which bots run: start, stop, restart, pause, shutdown."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,10 @@ from toolkit.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from toolkit.observe import BotView
 
-app = typer.Typer(help="Start, stop and restart bots.", no_args_is_help=True)
+Finish = Annotated[
+    float, typer.Option("--wait", help="Seconds in which updates under way must be finished.", min=0)
+]
+app = typer.Typer(help="Start, stop, restart and pause bots.", no_args_is_help=True)
 
 
 def _chosen(selectors: list[str] | None) -> list[str]:
@@ -83,6 +86,41 @@ def restart_bot(
     if len(views) < len(names) and not as_json:
         note(f"stopped there: {len(names) - len(views)} not restarted")
     _report(views, "RUNNING", as_json)
+
+
+@app.command("pause-bot")
+def pause_bot(
+    context: typer.Context, bots: Selectors = None, wait: Finish = 30.0, as_json: JsonFlag = False
+) -> None:
+    """Have bots take no more updates.
+
+    They finish what they took and stay up; a crash does not end the pause, `resume-bot` or a new start does.
+    """
+    _pause(context, bots, wait, as_json, paused=True)
+
+
+@app.command("resume-bot")
+def resume_bot(
+    context: typer.Context, bots: Selectors = None, wait: Finish = 30.0, as_json: JsonFlag = False
+) -> None:
+    """Have paused bots take updates again."""
+    _pause(context, bots, wait, as_json, paused=False)
+
+
+def _pause(
+    context: typer.Context, bots: list[str] | None, wait: float, as_json: bool, *, paused: bool
+) -> None:
+    from toolkit.operate import pause
+
+    paths, names, _, _ = selected(context, _chosen(bots))
+    progress = Progress("paused" if paused else "resumed")
+    try:
+        views = pause(paths, names, backend_of(paths), wait, progress, paused=paused)
+    finally:
+        progress.clear()
+    _report(views, "PAUSED" if paused else "RUNNING", as_json)
+    if paused and any(view.details.get("unfinished") for view in views):
+        raise typer.Exit(ExitCode.UNHEALTHY)
 
 
 @app.command("shutdown-system")

@@ -1,11 +1,11 @@
-"""Commands that look at bots: list, status, logs, health."""
+"""Commands that look at bots and at what they left: list, status, logs, health, dead letters."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.context import JsonFlag, Selectors, backend_of, invocation, selected
+from toolkit.cli.context import JsonFlag, Selectors, backend_of, complete_bot, invocation, selected
 from toolkit.cli.output import duration, echo, emit_json, note, size, table
 from toolkit.errors import ExitCode, UsageError
 
@@ -97,6 +97,9 @@ def _described(view: "BotView") -> list[str]:
         "cpu": "" if view.cpu_percent is None else f"{view.cpu_percent:.1f} %",
         "updates": told.get("updates_handled"),
         "errors": told.get("errors"),
+        "delivery": told.get("delivery"),
+        "in the spool": told.get("spool"),
+        "set aside": told.get("dead_letters"),
         "last poll": _ago(told.get("poll_age_s")),
         "loop lag": "" if told.get("loop_lag_s") is None else f"{told['loop_lag_s'] * 1000:.0f} ms",
         "oldest in flight": _ago(told.get("oldest_in_flight_s")),
@@ -190,3 +193,64 @@ def _log_source(paths: "FleetPaths", bots: "Iterable[str]", follow: bool) -> "Lo
     from toolkit.logs import LogFiles
 
     return LogFiles({bot: paths.log(bot) for bot in bots}, follow=follow)
+
+
+@app.command("dead-letters")
+def dead_letters(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
+    """Show updates that were set aside.
+
+    The bot died three times while it handled them, or they could not be read.
+    """
+    from toolkit.dead_letters import kept
+
+    paths, names, _, _ = selected(context, bots or [])
+    found = kept(paths, names)
+    if as_json:
+        emit_json({"bots": [each.as_json() for each in found]})
+        return
+    rows = [
+        (each.bot, str(letter["update_id"]), str(letter["attempts"]), letter["at"], letter["reason"])
+        for each in found
+        for letter in each.letters
+    ]
+    if rows:
+        table(rows, ("BOT", "UPDATE", "ATTEMPTS", "SET ASIDE", "REASON"))
+    else:
+        echo("no update is set aside")
+    if more := sum(each.count for each in found) - len(rows):
+        note(f"and {more} more")
+
+
+@app.command("retry-update")
+def retry_update(
+    context: typer.Context,
+    bot: Annotated[
+        str, typer.Argument(metavar="BOT", autocompletion=complete_bot, help="A selector that means one bot.")
+    ],
+    updates: Annotated[list[str], typer.Argument(metavar="UPDATE_ID...", help="Ids of updates, or all.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Have updates that were set aside handled again.
+
+    Where the bot does not run, it handles them when it starts.
+    """
+    from toolkit.dead_letters import retry
+
+    wrong = [word for word in updates if not word.isdecimal()]
+    if wrong and updates != ["all"]:
+        raise UsageError(f"{wrong[0]!r} is no update's id", f"`toolkit bot dead-letters {bot}` shows them")
+    paths, names, _, _ = selected(context, [bot])
+    if len(names) != 1:
+        raise UsageError(f"{bot!r} means {len(names)} bots", "name one")
+    name = next(iter(names))
+    done = retry(paths, name, None if wrong else [int(word) for word in updates])
+    if as_json:
+        shape = {"bot": name, "running": done.running, "retried": done.retried, "missing": done.missing}
+        emit_json(shape)
+    else:
+        when = "are handled again" if done.running else "are handled when it starts"
+        echo(f"{name}: {len(done.retried)} updates {when}")
+        for number in done.missing:
+            note(f"error: {name} has no dead letter {number}")
+    if done.missing:
+        raise typer.Exit(ExitCode.FAILED)

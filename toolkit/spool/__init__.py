@@ -21,10 +21,30 @@ import msgspec
 
 from toolkit.errors import ToolkitError
 from toolkit.files import sync_folder
-from toolkit.spool.dead import DeadLetter, DeadLetters, described
+from toolkit.spool.dead import (
+    DEAD,
+    LONGEST_LIST,
+    MOST_RETRIED,
+    DeadLetter,
+    DeadLetters,
+    folder_in,
+    letters_of,
+    summaries,
+)
 from toolkit.spool.records import MAGIC, Contents, Entry, Kind, encode, holding, marking, scan
 
-__all__ = ["DeadLetter", "DeadLetters", "Entry", "Spool", "SpoolError", "described"]
+__all__ = [
+    "LONGEST_LIST",
+    "MOST_RETRIED",
+    "DeadLetter",
+    "DeadLetters",
+    "Entry",
+    "Spool",
+    "SpoolError",
+    "folder_in",
+    "letters_of",
+    "summaries",
+]
 
 SLACK = 4 * 1024 * 1024
 # After a week without updates Telegram may begin anew with any id
@@ -59,7 +79,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "updates.log"
-        self.dead = DeadLetters(folder / "dead")
+        self.dead = DeadLetters(folder / DEAD)
         self._contents = Contents()
         self._lock = threading.Lock()
         self._committing = threading.Lock()
@@ -119,15 +139,18 @@ class Spool:
             known.update(fresh)
         return list(fresh)
 
-    def keep(self, update_id: int, raw: bytes) -> None:
+    def keep(self, update_id: int, raw: bytes, attempts: int = 0) -> None:
         """Put an update into the spool that did not just come from the Bot API.
+
+        Parameters:
+            attempts: how often its handler was begun before.
 
         Raises:
             SpoolError: it cannot be stored.
         """
         with self._lock:
             if update_id not in self._contents.entries:
-                entry = Entry(update_id, raw)
+                entry = Entry(update_id, raw, attempts)
                 self._put(holding(Kind.KEPT, entry))
                 self._contents.entries[update_id] = entry
 
@@ -183,10 +206,24 @@ class Spool:
         letter = self.dead.get(update_id)
         if letter is None:
             return None
-        self.keep(update_id, bytes(letter.update))
+        self.keep(update_id, bytes(letter.update), letter.attempts)
         self.commit()
         self.dead.remove(update_id)
         return bytes(letter.update)
+
+    def take_back(self) -> list[int]:
+        """Take in, durably, the dead letters that were asked back while nobody had this spool.
+
+        Returns:
+            The ids of the updates.
+
+        Raises:
+            SpoolError: one cannot be stored; the rest stay for the next time.
+        """
+        try:
+            return [number for number in self.dead.asked_back() if self.retry(number) is not None]
+        except OSError as error:
+            raise SpoolError(self._path.parent, error) from None
 
     def commit(self) -> None:
         """Make durable what was written before this call. May wait for the disk: call it from a thread.

@@ -7,7 +7,13 @@ from typing import Any
 
 import msgspec
 
-from toolkit.files import remove, write_atomically
+from toolkit.files import remove, sync_folder, write_atomically
+
+# A retry waits for the disk: more at once would not be done within the time that a call has.
+MOST_RETRIED = 20
+LONGEST_LIST = 1000
+DEAD = "dead"
+_KEPT, _ASKED_BACK = ".json", ".retry"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,23 +45,44 @@ class DeadLetters:
         self._folder = folder
 
     def ids(self) -> list[int]:
-        """The ids of all, in order."""
+        """The ids of all, in order.
+
+        Raises:
+            OSError: the folder is there and cannot be read.
+        """
+        return self._named(_KEPT)
+
+    def asked_back(self) -> list[int]:
+        """The ids of those that were asked back while the bot did not run.
+
+        Raises:
+            OSError: as for ``ids``.
+        """
+        return self._named(_ASKED_BACK)
+
+    def ask_back(self, update_id: int) -> bool:
+        """Have one handled again by the bot's next run: all that may be done beside a bot, whoever does it.
+
+        Returns:
+            Whether there is one of that id.
+
+        Raises:
+            OSError: it cannot be written down.
+        """
         try:
-            names = os.listdir(self._folder)
-        except OSError:
-            return []
-        found = []
-        for name in names:
-            with suppress(ValueError):
-                found.append(int(name.removesuffix(".json")))
-        return sorted(found)
+            self._path(update_id).rename(self._path(update_id, _ASKED_BACK))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        sync_folder(self._folder)
+        return True
 
     def get(self, update_id: int) -> DeadLetter | None:
-        """One of them; None where there is none of that id, or it cannot be read."""
-        try:
-            return msgspec.json.decode(self._path(update_id).read_bytes(), type=DeadLetter)
-        except (OSError, msgspec.DecodeError):
-            return None
+        """One of them, asked back or not; None where there is none of that id, or it cannot be read."""
+        for path in (self._path(update_id), self._path(update_id, _ASKED_BACK)):
+            with suppress(OSError, msgspec.DecodeError):
+                if path.is_file():
+                    return msgspec.json.decode(path.read_bytes(), type=DeadLetter)
+        return None
 
     def put(self, letter: DeadLetter) -> None:
         """Set one aside, durably.
@@ -68,13 +95,41 @@ class DeadLetters:
 
     def remove(self, update_id: int) -> None:
         """Take one away, durably."""
-        remove(self._path(update_id))
+        for path in (self._path(update_id), self._path(update_id, _ASKED_BACK)):
+            remove(path)
 
-    def _path(self, update_id: int) -> Path:
-        return self._folder / f"{update_id}.json"
+    def _named(self, suffix: str) -> list[int]:
+        try:
+            names = os.listdir(self._folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        numbers = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def _path(self, update_id: int, suffix: str = _KEPT) -> Path:
+        return self._folder / f"{update_id}{suffix}"
 
 
-def described(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter as JSON for people and programs."""
-    shape = {name: getattr(letter, name) for name in letter.__struct_fields__}
-    return shape | {"update": msgspec.json.decode(letter.update)}
+def summary(letter: DeadLetter) -> dict[str, Any]:
+    """What is told of a dead letter, without the update, which may be long and is somebody's own."""
+    return {name: getattr(letter, name) for name in letter.__struct_fields__ if name != "update"}
+
+
+def summaries(letters: DeadLetters) -> list[dict[str, Any]]:
+    """What is told of the first ones by id.
+
+    Raises:
+        OSError: the folder is there and cannot be read.
+    """
+    found = map(letters.get, letters.ids()[:LONGEST_LIST])
+    return [summary(letter) for letter in found if letter]
+
+
+def folder_in(state: Path) -> Path:
+    """The folder of the spool of a bot with this state folder."""
+    return state / "spool"
+
+
+def letters_of(state: Path) -> DeadLetters:
+    """The dead letters of a bot with this state folder, whether it runs or not."""
+    return DeadLetters(folder_in(state) / DEAD)

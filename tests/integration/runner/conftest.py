@@ -132,9 +132,9 @@ class Bot:
             raise
         return peer
 
-    def ask(self, method: str) -> Any:
+    def ask(self, method: str, **params: Any) -> Any:
         with self.connect() as peer:
-            peer.sendall(call(Request(1, method)))
+            peer.sendall(call(Request(1, method, params)))
             decoder = FrameDecoder()
             while not (payloads := decoder.feed(peer.recv(65536))):
                 pass

@@ -1,0 +1,111 @@
+"""Pauses and dead letters, as an operator has them at the command line."""
+
+import json
+import os
+import signal
+
+import msgspec
+import pytest
+
+from toolkit.spool import DeadLetter, letters_of
+
+
+def test_a_pause_holds_over_a_kill_until_the_resume(up, eventually):
+    told = up.json("admin", "pause-bot", "type:echo")["bots"]
+    assert [(bot["name"], bot["state"], bot["unfinished"]) for bot in told] == [
+        ("alice", "PAUSED", 0),
+        ("bob", "PAUSED", 0),
+    ]
+    assert "admin resume-bot alice" in up.run("bot", "status", "alice").stdout
+    assert up.run("bot", "health").returncode == 0
+    assert "nothing to do" in up.run("deploy").stdout
+    before = up.pids()["alice"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: up.pids()["alice"] not in (before, None) and up.states()["alice"] == "PAUSED")
+    up.sandbox.say(up.bot_id("alice"), "hello")
+    assert up.states() == {"alice": "PAUSED", "bob": "PAUSED", "carol": "RUNNING"}
+    assert up.sandbox.counters(up.bot_id("alice"))["pending"] == 1
+    assert up.run("admin", "resume-bot", "state:PAUSED").stdout.splitlines() == [
+        "alice: RUNNING",
+        "bob: RUNNING",
+    ]
+    assert up.sandbox.wait_for_answers(up.bot_id("alice"), 1)
+    up.run("admin", "pause-bot", "bob")
+    up.run("admin", "restart-bot", "bob")
+    assert up.states()["bob"] == "RUNNING"
+
+
+def test_a_bot_that_cannot_be_paused_is_told(up):
+    up.run("admin", "pause-bot", code=2)
+    up.run("admin", "stop-bot", "bob")
+    assert "bob: STOPPED" in up.run("admin", "pause-bot", "all", code=3).stdout
+    up.edit("types:", 'types:\n  sleeper: {app: {exec: [/bin/sleep, "1000"]}}')
+    up.edit("bots:", "bots:\n  dora: {type: sleeper}")
+    up.run("deploy")
+    refused = up.run("admin", "pause-bot", "dora", code=4)
+    assert "takes its updates by itself" in refused.stderr
+    assert "dora: RUNNING: a bot of kind exec" in up.run("admin", "pause-bot", "dora", "alice", code=3).stdout
+    assert up.states()["alice"] == "PAUSED"
+
+
+@pytest.fixture
+def set_aside(up):
+    """Put updates into a bot's dead letters, with texts."""
+
+    def put(bot, **texts):
+        letters = letters_of(up.home / "bots" / bot)
+        for number, text in texts.items():
+            chat = {"id": 5, "type": "private", "first_name": "Ann"}
+            message = {"message_id": 1, "date": 1, "chat": chat, "text": text}
+            update = {"update_id": int(number[1:]), "message": message}
+            letters.put(
+                DeadLetter(
+                    update_id=int(number[1:]),
+                    reason="why",
+                    at="2026-01-01T00:00:00.000Z",
+                    attempts=3,
+                    update=msgspec.Raw(json.dumps(update).encode()),
+                )
+            )
+
+    return put
+
+
+def retried(up, text):
+    return [a["text"] for a in up.sandbox.wait_for_answers(up.bot_id("alice"), 1) if text in a["text"]]
+
+
+def test_dead_letters_of_a_bot_that_runs_are_shown_and_handled_again(up, set_aside):
+    assert "no update is set aside" in up.run("bot", "dead-letters").stdout
+    set_aside("alice", u901="first", u902="second")
+    alice, bob, _ = up.json("bot", "dead-letters")["bots"]
+    letter = {"update_id": 901, "reason": "why", "at": "2026-01-01T00:00:00.000Z", "attempts": 3}
+    assert (alice["count"], alice["dead_letters"][0], bob["count"]) == (2, letter, 0)
+    assert up.bots()["alice"]["dead_letters"] == 2
+    assert "bot dead-letters alice" in up.run("bot", "status", "alice").stdout
+    assert "902" in up.run("bot", "dead-letters", "alice").stdout
+    missing = up.json("bot", "retry-update", "alice", "901", "77", code=1)
+    assert (missing["retried"], missing["missing"], missing["running"]) == ([901], [77], True)
+    assert retried(up, "first")
+    assert "1 updates are handled again" in up.run("bot", "retry-update", "alice", "all").stdout
+    assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 0
+
+
+def test_dead_letters_of_a_bot_that_is_down_are_handled_when_it_starts(up, set_aside):
+    set_aside("alice", u901="first", u902="second")
+    up.run("admin", "stop-bot", "alice")
+    assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 2
+    told = up.run("bot", "retry-update", "alice", "901").stdout
+    assert told == "alice: 1 updates are handled when it starts\n"
+    assert up.json("bot", "retry-update", "alice", "901", code=1)["missing"] == [901]
+    assert [each["update_id"] for each in up.json("bot", "dead-letters")["bots"][0]["dead_letters"]] == [902]
+    up.run("admin", "start-bot", "alice")
+    assert retried(up, "first")
+    assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 1
+
+
+def test_what_makes_no_sense_is_refused_in_words(up):
+    assert "no update's id" in up.run("bot", "retry-update", "alice", "x7", code=2).stderr
+    assert "means 3 bots" in up.run("bot", "retry-update", "all", "7", code=2).stderr
+    up.run("admin", "pause-bot", "alice")
+    assert "it is paused" in up.run("bot", "retry-update", "alice", "7", code=4).stderr
