@@ -65,7 +65,8 @@ bench: $(VENV)/.ready-dev
 lock:
 	printf 'editables\nhatchling\npip\nsetuptools\n' | \
 	  uv pip compile -q --upgrade --no-annotate --generate-hashes --no-header --python-version 3.11 - -o requirements-build.lock
-	uv pip compile -q --upgrade --no-annotate --generate-hashes --no-header --python-version 3.11 --extra sandbox --extra systemd \
+	uv pip compile -q --upgrade --no-annotate --generate-hashes --no-header --python-version 3.11 --extra sandbox --extra systemd --extra verify \
+	  -c requirements-build.lock \
 	  pyproject.toml -o requirements.lock
 	uv pip compile -q --upgrade --no-annotate --generate-hashes --no-header --python-version 3.11 --extra dev \
 	  -c requirements.lock pyproject.toml -o requirements-dev.lock

@@ -57,13 +57,13 @@ class Container(Host):
             raise
 
     def command(self, argv: Sequence[str], user: str = "root") -> list[str]:
-        session = ["env", "-i", f"PATH={PATH}", "LANG=C.UTF-8"]
+        session = ["env", "-i", "-C", "/", f"PATH={PATH}", "LANG=C.UTF-8"]
         if user == "root":
             session += ["HOME=/root", "USER=root"]
         else:
             line = 'u=$(id -u); [ ! -d /run/user/$u ] || export XDG_RUNTIME_DIR=/run/user/$u; cd; exec "$@"'
             session += ["runuser", "-u", user, "--", "env", f"HOME=/home/{user}", "sh", "-c", line, "sh"]
-        return ["nsenter", "-t", str(self.leader), *_NAMESPACES, "--wd=/", *session, *argv]
+        return ["nsenter", "-t", str(self.leader), *_NAMESPACES, *session, *argv]
 
     @property
     def bus(self) -> str:

@@ -52,7 +52,7 @@ def plain() -> Image:
     """Debian with systemd, sshd and Python, and nothing of ours."""
     key = key_file().with_suffix(".pub").read_text().strip()
     debian = Image((once(f"debian-{digest(SUITE, PACKAGES)}", _build_debian),))
-    return add_layer("host", debian, _HERE, (_HERE / "prepare.sh").read_text(), key)
+    return add_layer("host", debian, cache_folder(), (_HERE / "prepare.sh").read_text(), key)
 
 
 @cache

@@ -1,0 +1,168 @@
+"""The role brings fleets to a fresh Debian: idempotent, and check mode says what a run then does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import image
+from tests.hosts.playbook import ANSIBLE, fleet_folder, play
+
+pytest_plugins = ("tests.hosts.fixtures",)
+pytestmark = pytest.mark.xdist_group("ansible")
+
+FLEET = """version: 1
+fleet: demo
+backend: {backend}
+mode: system
+endpoint: http://127.0.0.1:8081
+types:
+  echo: {{app: {{telegram: "bots.echo:build"}}{user}}}
+bots:
+  alice: {{type: echo, token: {{file: secrets/alice.token}}}}
+  bob: {{type: echo, token: {{file: secrets/bob.token}}, config: {{greeting: Ahoy}}}}
+"""
+SECRETS = {"alice.token": "1001:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bob.token": "1002:" + "b" * 35}
+SANDBOX = f"""[Unit]
+Before=bot-demo.target
+[Service]
+ExecStart={image.OPT}/bin/toolkit sandbox --port 8081
+DynamicUser=yes
+[Install]
+WantedBy=multi-user.target
+"""
+VENV = "/opt/fleet-env"
+FLEET_FILE = "/etc/bot-toolkit/demo/fleet.yaml"
+
+
+class Site:
+    """A host, and the folder from which Ansible looks after it."""
+
+    def __init__(self, host, folder: Path, backend: str) -> None:
+        self.host, self.folder = host, folder
+        user = ", user: bots" if backend == "supervisord" else ""
+        self.source = fleet_folder(folder / "fleet", FLEET.format(backend=backend, user=user))
+        self.variables = {
+            "toolkit_fleet": "demo",
+            "toolkit_fleet_source": str(self.source),
+            "toolkit_secrets": SECRETS,
+            "toolkit_wheels": str(image.wheels()),
+            "toolkit_venv": VENV,
+            "toolkit_operators": ["admin"],
+            "toolkit_manage_packages": False,
+            "toolkit_secrets_owner": "bots" if user else "root",
+            "toolkit_supervisord": backend == "supervisord",
+        }
+        host.write("/etc/systemd/system/sandbox.service", SANDBOX)
+        host.run("systemctl", "enable", "--now", "sandbox.service")
+
+    def play(self, name="site", *options, code=0, **variables):
+        return play(name, [self.host], self.variables | variables, self.folder, *options, code=code)
+
+    def states(self):
+        told = json.loads(self.host.out(f"{VENV}/bin/toolkit", "-f", FLEET_FILE, "bot", "list", "--json"))
+        return {bot["name"]: bot["state"] for bot in told["bots"]}
+
+
+def site_on(host, folder, backend):
+    site = Site(host, folder, backend)
+    site.first_check = site.play("site", "--check")
+    assert host.run("test", "-e", VENV, code=1)
+    site.first = site.play()
+    return site
+
+
+@pytest.fixture(scope="module")
+def site(host, tmp_path_factory):
+    return site_on(host, tmp_path_factory.mktemp("site"), "systemd")
+
+
+def test_it_brings_a_fleet_to_a_fresh_host(site):
+    assert site.first_check.changed > 0
+    assert site.first.changed > 0
+    assert site.states() == {"alice": "RUNNING", "bob": "RUNNING"}
+    assert site.host.out("toolkit", "-f", FLEET_FILE, "verify")
+    assert site.host.out("stat", "-c", "%a %U", "/etc/bot-toolkit/demo/secrets/alice.token") == "600 root"
+    assert "bot-demo" in site.host.out("id", "-nG", "admin").split()
+    for secret in SECRETS.values():
+        assert secret not in site.first.text + site.first_check.text
+
+
+def test_a_second_run_changes_nothing(site):
+    assert site.play().changed == 0
+    assert site.play("site", "--check", "--diff").changed == 0
+
+
+def test_check_mode_tells_what_the_run_then_does(site):
+    pids = site.host.out("systemctl", "show", "--value", "-p", "MainPID", "bot-demo-alice", "bot-demo-bob")
+    fleet_file = site.source / "fleet.yaml"
+    before = fleet_file.read_text()
+    fleet_file.write_text(before.replace("Ahoy", "Moin"))
+    (site.source / "bots.d").mkdir()
+    (site.source / "bots.d" / "more.yaml").write_text("bots: {}\n")
+    try:
+        foreseen = site.play("deploy", "--check", "--diff")
+        assert foreseen.changed > 0
+        assert (
+            "+  bob: {type: echo, token: {file: secrets/bob.token}, config: {greeting: Moin}}"
+            in foreseen.text
+        )
+        assert "Moin" not in site.host.read(FLEET_FILE)
+        done = site.play("deploy", "--diff")
+        assert done.changed == foreseen.changed
+        now = site.host.out("systemctl", "show", "--value", "-p", "MainPID", "bot-demo-alice", "bot-demo-bob")
+        assert now.split()[0] == pids.split()[0]
+        assert now.split()[1] != pids.split()[1]
+        assert site.play("deploy").changed == 0
+    finally:
+        fleet_file.write_text(before)
+        (site.source / "bots.d" / "more.yaml").unlink()
+        (site.source / "bots.d").rmdir()
+    site.play("deploy")
+    assert site.host.run("test", "-e", "/etc/bot-toolkit/demo/bots.d/more.yaml", code=1)
+
+
+def test_a_deploy_that_fails_fails_the_play_and_names_the_bot(site):
+    fleet_file = site.source / "fleet.yaml"
+    before = fleet_file.read_text()
+    fleet_file.write_text(before.replace("bots.echo:build", "bots.absent:build"))
+    try:
+        assert "bots.absent" in site.play("deploy", code=2).text
+        assert site.states()["bob"] == "RUNNING"
+    finally:
+        fleet_file.write_text(before)
+    site.play("deploy")
+
+
+def test_a_fleet_without_its_file_is_refused(site, tmp_path):
+    assert "has no fleet.yaml" in site.play("deploy", code=2, toolkit_fleet_source=str(tmp_path)).text
+
+
+def test_a_reboot_brings_all_back(site, eventually):
+    site.host.reboot()
+    eventually(lambda: site.states() == {"alice": "RUNNING", "bob": "RUNNING"}, 60)
+    assert site.host.out("toolkit", "-f", FLEET_FILE, "verify")
+
+
+def test_systemctl_ends_and_starts_the_fleet(site, eventually):
+    site.host.run("systemctl", "stop", "bot-demo.target")
+    assert set(site.states().values()) == {"STOPPED"}
+    site.host.run("systemctl", "start", "bot-demo.target")
+    eventually(lambda: set(site.states().values()) == {"RUNNING"}, 60)
+
+
+def test_the_machines_supervisord_serves_as_well(new_host, tmp_path):
+    host = new_host()
+    host.run("useradd", "--system", "bots")
+    site = site_on(host, tmp_path, "supervisord")
+    assert site.states() == {"alice": "RUNNING", "bob": "RUNNING"}
+    assert site.play().changed == 0
+    assert host.out("supervisorctl", "status").count("RUNNING") == 2
+
+
+def test_the_role_passes_ansible_lint():
+    lint = [Path(sys.executable).with_name("ansible-lint"), "--offline", "--profile", "production", "-q"]
+    done = subprocess.run(lint, cwd=ANSIBLE, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
