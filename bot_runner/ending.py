@@ -15,13 +15,14 @@ from bot_runner.vitals import Vitals
 from toolkit.botfile import BotFile
 from toolkit.lifecycle import FailureClass, State
 
-# After the bot's time to stop and its hooks', the process ends whatever hangs; the supervisor waits 3 s.
-FORCE_S = 1.5
+# Seconds after the bot's time to stop. The supervisor kills at 3 s: whatever hangs, the end comes before.
+FORCE_S = 1.2
+LAST_S = 2.7
 # A deaf bot whose loop has not taken notice of its end after this long will not drain either.
 NOTICE_S = 2.0
 TASKS_S = 0.5
-CHILDREN_S = 0.5
-FLUSH_S = 1.0
+CHILDREN_S = 0.4
+FLUSH_S = 0.5
 EXIT_S = 1.0
 _log = logging.getLogger("bot_runner")
 
@@ -44,10 +45,14 @@ class Ending:
         self._bot, self._born, self._stop, self._vitals = bot, born, stop, vitals
         self._keeper, self._writer = keeper, writer
         self._last = threading.Lock()
+        self._failure: BotFailedError | None = None
 
     def arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """The end was asked for: see to it, in the side loop, that it comes."""
         loop.call_later(self._bot.stop_s + FORCE_S, self._force)
+        last = threading.Timer(self._bot.stop_s + LAST_S, self._exit)
+        last.daemon = True
+        last.start()
         failure = self._stop.failure
         if failure and failure.failure is FailureClass.DEAF:
             loop.call_later(NOTICE_S, self._force_unless_noticed)
@@ -57,6 +62,7 @@ class Ending:
 
         supervisord starts anew whatever ends before ``startsecs``, without a look at its code.
         """
+        self._failure = failure
         if failure is None:
             return
         _log.error("ends: %s: %s", failure.failure.words, failure.reason)
@@ -98,9 +104,14 @@ class Ending:
             return
         seconds = time.monotonic() - (self._stop.asked_at or 0.0)
         _log.error("the bot did not end within %.1f s: its event loop hangs; it is ended", seconds)
-        failure = self._keeper.end(self._stop.failure)
+        self._failure = self._keeper.end(self._stop.failure)
         self._end_children()
         self._writer.flush(FLUSH_S)
+        self._exit()
+
+    def _exit(self) -> None:
+        """End the process here and now, without a wait for anything."""
+        failure = self._failure or self._stop.failure
         os._exit(failure.failure.code if failure else 0)
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 from telegram import Update
 from telegram.ext import ApplicationBuilder, CommandHandler, ContextTypes, MessageHandler, filters
@@ -61,7 +62,16 @@ async def spawn(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
     await update.effective_message.reply_text(pid)
 
 
+async def stubborn(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
+    """Start a process that does not heed SIGTERM."""
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(300)"
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)  # noqa: ASYNC220  short
+    child.stdout.readline()
+    await update.effective_message.reply_text(str(child.pid))
+
+
 COMMANDS = {
+    "stubborn": stubborn,
     "slow": slow,
     "block": block,
     "fail": fail,
@@ -98,6 +108,16 @@ def build(context: Context) -> ApplicationBuilder:
     context.on_stop(lambda: log.info("on_stop"))
     log.info("context is %r, its token is %s", context, context.token)
     return Builder().post_init(post_init).post_stop(post_stop).post_shutdown(post_shutdown)
+
+
+def hangs_at_its_end(context: Context) -> ApplicationBuilder:
+    async def hang(_=None) -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(300)
+
+    context.on_stop(hang)
+    return Builder().post_stop(hang).post_shutdown(hang)
 
 
 def built(context: Context):

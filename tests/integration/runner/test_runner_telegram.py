@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from toolkit import botfile
 from toolkit.lifecycle import FailureClass
@@ -66,13 +67,14 @@ def test_sigterm_lets_the_running_handler_finish_and_runs_the_hooks(bot, sandbox
 
 def test_what_was_handled_does_not_come_again(bot, sandbox, eventually):
     """So many that the intake waits for room, and has not confirmed them when the end is asked for."""
-    bot.up()
+    bot.change(stop_s=30.0).up()
     sandbox.flood(bot.id, 90, "/slow 0.02")
     eventually(lambda: bot.ask("status")["updates_handled"] > 1, "the first of them")
-    assert bot.stop() == 0
-    assert sandbox.counters(bot.id)["sent"] == 90
+    bot.runner.send_signal(signal.SIGTERM)
+    assert bot.ended(within_s=40) == 0
     bot.up()
-    assert [answer["text"] for answer in sandbox.ask(bot.id, "later")] == ["later"]
+    sandbox.say(bot.id, "later")
+    assert sandbox.wait_until(bot.id, lambda counters: counters["unanswered"] == 0)["sent"] == 91
     assert sandbox.counters(bot.id)["answered_twice"] == 0
 
 
@@ -91,6 +93,18 @@ def test_a_blocked_loop_is_seen_and_ended_by_force(bot, sandbox, eventually):
     eventually(lambda: bot.ask("status")["loop_lag_s"] > 0.5, "a lag of the loop")
     assert bot.stop() == 0
     assert any("its event loop hangs" in text for text in bot.messages())
+    assert bot.record().last_exit.kind == "stopped"
+
+
+@pytest.mark.parametrize("text", ["/slow 60", "/block 60"])
+def test_the_end_comes_before_the_supervisor_kills_whatever_hangs(bot, sandbox, eventually, text):
+    """A handler, all hooks, and a child that does not heed SIGTERM; supervisors wait 3 s beyond stop_s."""
+    bot.app("telegram", "echo_app:hangs_at_its_end").change(stop_s=0.5).up()
+    sandbox.ask(bot.id, "/stubborn")
+    sandbox.say(bot.id, text)
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    bot.runner.send_signal(signal.SIGTERM)
+    assert bot.ended(within_s=bot.file.stop_s + 3.0) == 0
     assert bot.record().last_exit.kind == "stopped"
 
 
