@@ -45,8 +45,8 @@ def test_timerbot(example, later):
     ask = example("timerbot")
     assert ask("/set") == "Usage: /set <seconds>"
     assert ask("/set 60") == "Timer successfully set!"
-    assert ask("/set 0.3") == "Timer successfully set! Old one was removed."
-    assert later("Beep! 0.3 seconds are over!")
+    assert ask("/set 1.5") == "Timer successfully set! Old one was removed."
+    assert later("Beep! 1.5 seconds are over!")
     assert ask("/unset") == "You have no active timer."
 
 
@@ -87,7 +87,9 @@ def test_errorhandlerbot(bot, example, eventually):
     eventually(lambda: bot.ask("status")["errors"] == 1, "an error that is counted")
 
 
-def test_jobqueue(bot, example, later):
-    example("jobqueue")("/begin")
+def test_jobqueue(bot, sandbox, example, later):
+    example("jobqueue")
+    sandbox.say(bot.id, "/begin")
+    assert later("ticking")
     assert later("tick 3")
     assert bot.stop() == 0
