@@ -193,10 +193,11 @@ def test_starts_by_hand_do_not_count_to_the_limit(fleet, eventually):
         assert fleet.show("bot", "Result") == "exit-code"
 
 
-def test_a_closer_look_tells_process_and_time(fleet):
+def test_a_closer_look_tells_process_and_time(fleet, eventually):
     fleet.add("bot")
     fleet.backend.reload(["bot"])
     fleet.backend.start(["bot"])
+    eventually(lambda: fleet.phase("bot") is Phase.RUNNING)
     (unit,) = fleet.backend.closer([fleet.backend.units()["bot"]]).values()
     assert unit.pid == int(fleet.show("bot", "MainPID"))
     assert abs(time.time() - unit.since) < 60

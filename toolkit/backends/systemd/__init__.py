@@ -74,7 +74,9 @@ class Systemd:
 
     def end(self) -> tuple[str, ...]:
         """Stop the fleet's target, and with it all bots. systemd itself goes on."""
-        stop(self._manager, [self._paths.target], END_S)
+        # The target's own job does not wait for those of its bots.
+        services = [self._paths.service(bot) for bot in self.units()]
+        stop(self._manager, [self._paths.target, *services], END_S)
         return ()
 
     def units(self) -> dict[str, UnitStatus]:
