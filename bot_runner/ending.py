@@ -17,7 +17,7 @@ from toolkit.lifecycle import FailureClass, State
 
 # Seconds after the bot's time to stop. The supervisor kills at 3 s: whatever hangs, the end comes before.
 FORCE_S = 1.2
-LAST_S = 2.7
+LAST_S = 2.4
 # A deaf bot whose loop has not taken notice of its end after this long will not drain either.
 NOTICE_S = 2.0
 TASKS_S = 0.5

@@ -193,9 +193,12 @@ class Session:
         """Stop: intake first, then let handlers finish, then the hooks; each within its time."""
         was_running = self._app.running
         await self._stop_intake()
-        await self._step("on_stop", self._run.tell_stop())
+        # A callback that hangs takes no time from the handlers.
+        told = asyncio.create_task(self._step("on_stop", self._run.tell_stop()))
         if was_running:
             await self._drain()
+        await told
+        if was_running:
             await self._step("confirming updates", self._intake.confirm())
             await self._hook("post_stop", self._app.post_stop)
         self._delivery.close()
@@ -231,15 +234,15 @@ class Session:
         cut = {stopping, *filter(_is_applications, asyncio.all_tasks())}
         for task in cut:
             task.cancel()
-        await asyncio.wait(cut, timeout=HOOKS_S / 2)
+        await asyncio.wait(cut, timeout=self._some_time())
 
     async def _hook(self, name: str, hook: Callable[[Any], Awaitable[object]] | None) -> None:
         if hook:
             await self._step(name, hook(self._app))
 
     async def _step(self, name: str, work: Awaitable[object]) -> None:
-        """One step of the end: it gets what is left of the bot's time; its failure stops no further step."""
-        seconds = self._run.stop.remaining(self._run.bot.stop_s) + HOOKS_S / 2
+        """One step of the end, within its time; its failure stops no further step."""
+        seconds = self._some_time()
         try:
             async with asyncio.timeout(seconds):
                 await work
@@ -247,6 +250,14 @@ class Session:
             _log.error("%s took longer than %.1f s", name, seconds)
         except Exception:  # noqa: BLE001  the app's own code may raise anything
             _log.exception("%s failed", name)
+
+    def _some_time(self) -> float:
+        """Seconds for a step of the end: what is left to the bot, then the half of what is left to its hooks.
+
+        So those that hang leave time to each that follows, and all of them together end in time.
+        """
+        stop, stop_s = self._run.stop, self._run.bot.stop_s
+        return max(stop.remaining(stop_s), stop.remaining(stop_s + HOOKS_S) / 2)
 
 
 def _end_of(poller: "asyncio.Task[None]") -> BotFailedError:

@@ -110,6 +110,17 @@ def build(context: Context) -> ApplicationBuilder:
     return Builder().post_init(post_init).post_stop(post_stop).post_shutdown(post_shutdown)
 
 
+def slow_to_end(context: Context) -> ApplicationBuilder:
+    """Its callback and its first hook hang until they are cancelled."""
+    builder = build(context)
+
+    async def hang(_=None) -> None:
+        await asyncio.sleep(300)
+
+    context.on_stop(hang)
+    return builder.post_stop(hang)
+
+
 def hangs_at_its_end(context: Context) -> ApplicationBuilder:
     async def hang(_=None) -> None:
         while True:

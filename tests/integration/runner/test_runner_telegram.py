@@ -108,6 +108,18 @@ def test_the_end_comes_before_the_supervisor_kills_whatever_hangs(bot, sandbox, 
     assert bot.record().last_exit.kind == "stopped"
 
 
+def test_what_hangs_at_the_end_takes_no_time_from_the_handlers_and_the_other_hooks(bot, sandbox, eventually):
+    bot.app("telegram", "echo_app:slow_to_end").change(stop_s=2.0).up()
+    sandbox.say(bot.id, "/slow 0.5")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    assert bot.stop() == 0
+    assert sandbox.counters(bot.id)["sent"] == 1
+    said = bot.messages()
+    assert [text.partition(" took")[0] for text in said if " took longer" in text] == ["on_stop", "post_stop"]
+    assert said.index("post_shutdown") > said.index("on_stop")
+    assert not [text for text in said if "its event loop hangs" in text or "were not handled" in text]
+
+
 def test_the_control_socket_stops_it_too(bot):
     bot.up()
     assert bot.ask("stop") == {"stopping": True}
