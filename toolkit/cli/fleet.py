@@ -173,7 +173,7 @@ def up(
 ) -> None:
     """Start the fleet's supervisor, and deploy.
 
-    A supervisor that runs already is left as it is.
+    A supervisor that runs already, as the machine's do, is left as it is.
     """
     _deploy(invocation(context), wait, take_over, as_json, launch=True)
 
@@ -181,7 +181,7 @@ def up(
 def down(context: typer.Context, as_json: JsonFlag = False) -> None:
     """Stop all bots, and end the supervisor.
 
-    The bots drain in parallel; `up` brings all back.
+    The bots drain in parallel; `up` brings all back. The machine's own supervisors go on.
     """
     from toolkit.operate import shutdown
 
