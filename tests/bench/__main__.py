@@ -10,6 +10,7 @@ import memory
 import outage
 import reading
 import soak
+import spool_cost
 import starting
 import throughput
 
@@ -25,6 +26,7 @@ BENCHES = {
     "memory": memory.bot_against_script,
     "throughput": throughput.updates_per_second,
     "latency": throughput.latency,
+    "spool": spool_cost.cost,
     "outage": outage.back_after_outage,
     "soak": soak.soak,
 }

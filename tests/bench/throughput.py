@@ -47,29 +47,30 @@ def _rounds(
 ) -> Iterator[tuple[str, float, float, list[float]]]:
     """For each bot: updates a second and processor time, medians of rounds in turn, and its rates."""
     for name, bot in bots.items():
-        _backlog(client, bot, counts.get(name, counts[RUNNER]) // 5)
+        _backlog(client, bot, counts[name] // 5)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in bots}
     for _ in range(ROUNDS):
         for name, bot in bots.items():
-            found[name].append(_backlog(client, bot, counts.get(name, counts[RUNNER])))
+            found[name].append(_backlog(client, bot, counts[name]))
     for name, rounds in found.items():
         rates, costs = zip(*rounds, strict=True)
         yield name, statistics.median(rates), statistics.median(costs), list(rates)
 
 
-def _compare(
+def compare(
     client: SandboxClient, bots: dict[str, Subject], counts: dict[str, int], what: str, goal: float
 ) -> Iterator[str]:
+    """Lines that set each bot beside the first one, which is the measure."""
     base: list[float] = []
     for name, rate, cost, rates in _rounds(client, bots, counts):
         said = f"{what}: {name} {rate:.0f} updates/s, {cost:.2f} ms of processor each"
-        if name == SCRIPT:
+        if not base:
             base = rates
             yield said
         else:
             # Round by round, so that what else the machine does strikes both.
             ratio = statistics.median(mine / its for mine, its in zip(rates, base, strict=True))
-            yield f"{said}; {ratio:.2f} x the script (goal {goal:g})"
+            yield f"{said}; {ratio:.2f} x {next(iter(bots))} (goal {goal:g})"
 
 
 def updates_per_second() -> Iterator[str]:
@@ -77,10 +78,10 @@ def updates_per_second() -> Iterator[str]:
     with folder() as path, sandbox(path) as url:
         client = SandboxClient(url)
         with subjects(path, client, {SCRIPT: None, RUNNER: {}}) as bots:
-            yield from _compare(client, bots, _NO_DELAY, "API of 0 ms", 0.9)
+            yield from compare(client, bots, _NO_DELAY, "API of 0 ms", 0.9)
             for bot in bots.values():
                 client.fault(bot.bot_id, "*", "delay", delay_ms=_DELAY_MS)
-            yield from _compare(client, bots, _DELAYED, "API of 50 ms", 5)
+            yield from compare(client, bots, _DELAYED, "API of 50 ms", 5)
 
 
 def _latencies(client: SandboxClient, subject: Subject, seconds: int) -> list[float]:

@@ -151,6 +151,42 @@ def test_a_dead_letter_is_listed_and_can_be_put_back(folder):
     assert spool.retry(8) is None
 
 
+def test_zeros_stand_behind_the_end_and_are_taken_for_nothing(folder, monkeypatch):
+    monkeypatch.setattr(library, "AHEAD", 4000)
+    spool = Spool(folder)
+    for number in range(1, 400):
+        spool.append(batch(number))
+        spool.commit()
+        assert 1000 <= log(folder).stat().st_size - spool._size <= 4000
+        if number % 50:
+            spool.done(number)
+    killed(spool)
+    again = Spool(folder)
+    assert (ids(again), again.torn, again._size) == (list(range(50, 400, 50)), 0, spool._size)
+    again.append(batch(400))
+    killed(again)
+    with open(log(folder), "r+b") as file:
+        file.seek(again._size + 100)  # a later page reached the disk, an earlier one did not
+        file.write(b"torn")
+    last = Spool(folder)
+    assert (ids(last)[-1], last.torn, log(folder).stat().st_size) == (400, 104, last._size)
+
+
+def test_a_disk_with_little_room_gets_no_zeros(folder, monkeypatch):
+    monkeypatch.setattr(library, "_PLENTY", 2**62)
+    spool = Spool(folder)
+    spool.append(batch(1))
+    spool.commit()
+    assert log(folder).stat().st_size == spool._size
+
+
+@pytest.fixture
+def no_zeros(monkeypatch):
+    """The log's file ends where the log does."""
+    monkeypatch.setattr(library, "AHEAD", 0)
+
+
+@pytest.mark.usefixtures("no_zeros")
 def test_a_log_that_has_grown_is_written_anew_with_what_is_left(folder, monkeypatch):
     monkeypatch.setattr(library, "SLACK", 2000)
     spool = Spool(folder)
@@ -166,6 +202,7 @@ def test_a_log_that_has_grown_is_written_anew_with_what_is_left(folder, monkeypa
     assert (ids(again), again.pending()[0].deaths, again.mark) == ([1], 1, 199)
 
 
+@pytest.mark.usefixtures("no_zeros")
 def test_what_comes_while_the_log_is_written_anew_is_not_lost(folder, monkeypatch):
     monkeypatch.setattr(library, "SLACK", 3000)
     spool = Spool(folder)
@@ -224,6 +261,7 @@ def test_a_full_disk_is_told_harms_nothing_and_is_recovered_from(folder, file_li
     assert [(entry.update_id, entry.deaths) for entry in again.pending()] == [(2, 1), (3, 0)]
 
 
+@pytest.mark.usefixtures("no_zeros")
 def test_a_log_that_cannot_be_written_anew_is_used_on(folder, monkeypatch):
     monkeypatch.setattr(library, "SLACK", 1000)
     spool = Spool(folder)
@@ -309,7 +347,7 @@ def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
         sizes = [(len(MAGIC), state_of(Contents()))]
         for step, argument in steps:
             do(spool, step, argument)
-            sizes.append((log(folder).stat().st_size, state_of(spool._contents)))
+            sizes.append((spool._size, state_of(spool._contents)))
         killed(spool)
         whole = log(folder).read_bytes()
         cut = data.draw(st.integers(min_value=0, max_value=len(whole)))

@@ -47,6 +47,11 @@ __all__ = [
 ]
 
 SLACK = 4 * 1024 * 1024
+# Zeros that stand written behind the log's end. On ext4 a sync of what overwrites them takes a tenth of the
+# time of a sync of a file that grows, as the file system's journal has no part in it.
+AHEAD = 128 * 1024
+# A disk with less room than this is not filled with zeros.
+_PLENTY = 64 * AHEAD
 # After a week without updates Telegram may begin anew with any id
 # (https://core.telegram.org/bots/api#update): an older mark would hide what comes then.
 MARK_S = 2 * 24 * 3600.0
@@ -87,6 +92,7 @@ class Spool:
         self._since: bytearray | None = None  # records that a new log, while it is written, lacks
         self._distrusted = False
         self._file = -1
+        self._room = 0
         self.torn = 0
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -238,6 +244,7 @@ class Spool:
                     self._put(b"")
             try:
                 if not (self._overgrown() and self._rewritten()):
+                    self._make_room()
                     os.fdatasync(self._file)
             except OSError as error:
                 # The kernel forgets what it could not write: a further fsync would find nothing amiss.
@@ -271,8 +278,10 @@ class Spool:
             size = end
         if last is Kind.TAKEN:  # a batch was cut before its mark
             self._contents.marked_at = os.fstat(self._file).st_mtime
-        self.torn = max(0, len(data) - size)
+        self.torn = len(data[size:].rstrip(b"\0"))
+        self._room = len(data)
         if self.torn:
+            self._room = size
             os.ftruncate(self._file, size)
         return size
 
@@ -303,11 +312,24 @@ class Spool:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)
+                self._room = self._size
             raise SpoolError(self._path, error) from None
         self._behind.clear()
         self._size += len(data)
         if self._since is not None:
             self._since += data
+
+    def _make_room(self) -> None:
+        """Write zeros behind the log's end, where few are left; a log without them is as good, but slower."""
+        if self._room - self._size >= AHEAD // 4:
+            return
+        disk = os.fstatvfs(self._file)
+        if disk.f_bavail * disk.f_frsize < _PLENTY:
+            return
+        with self._lock, suppress(OSError):
+            begin, end = max(self._room, self._size), self._size + AHEAD
+            _write_all(self._file, bytes(end - begin), begin)
+            self._room = end
 
     def _overgrown(self) -> bool:
         if self._distrusted:
@@ -336,6 +358,7 @@ class Spool:
                 new.rename(self._path)
                 file, self._file = self._file, file
                 self._size, self._since = len(data) + len(self._since), None
+                self._room = self._size
         except OSError:
             with self._lock:
                 self._behind, self._since = behind + self._behind, None
