@@ -59,7 +59,7 @@ def test_every_command_has_json():
         (("admin", "stop-bot"), 2, "which bots?"),
         (("bot", "logs", "--since", "soon"), 2, "neither an age nor a time"),
         (("bot", "logs", "--grep", "("), 2, "--grep ("),
-        (("render",), 2, "give either --out DIR or --stdout"),
+        (("render",), 2, "give one of --out DIR, --stdout, --polkit"),
         (("sandbox", "--host", "0.0.0.0"), 2, ""),
     ],
 )

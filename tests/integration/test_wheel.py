@@ -82,7 +82,7 @@ def test_bots_run_and_restart_with_the_toolkit_and_its_database_deleted(installe
             "files.py",
         }
         for entry in package.iterdir():
-            if entry.name not in needed | {"ipc", "health.py", "spool.py"}:
+            if entry.name not in needed | {"ipc", "health.py", "spool"}:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         for path in [installed / "toolkit", *home.glob("fleet.db*"), short_dir / "fleet.yaml"]:
             path.unlink()
