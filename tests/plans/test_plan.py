@@ -58,6 +58,11 @@ CASES = {
     "as wanted": (WANTED, have(), Step("alice", Action.NOTHING, "")),
     "degraded is left alone": (WANTED, have(State.DEGRADED), Step("alice", Action.NOTHING, "")),
     "being retried": (WANTED, have(State.BACKOFF), Step("alice", Action.NOTHING, "being retried")),
+    "paused": (
+        WANTED,
+        have(State.PAUSED),
+        Step("alice", Action.NOTHING, "paused; `toolkit admin resume-bot` lets it go on"),
+    ),
     "another unit": (WANTED, have(unit="u0"), Step("alice", Action.RESTART, "unit changed", True)),
     "another config": (
         WANTED,

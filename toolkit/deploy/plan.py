@@ -70,6 +70,10 @@ class Step:
     unit_changed: bool = False
 
 
+_WHY_NOT_RUNNING = {
+    State.BACKOFF: "being retried",
+    State.PAUSED: "paused; `toolkit admin resume-bot` lets it go on",
+}
 _DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)
 
 
@@ -97,7 +101,7 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
     limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
     if limits:
         return Step(bot, Action.LIMIT, f"{', '.join(limits)} changed")
-    return Step(bot, Action.NOTHING, "being retried" if have.state is State.BACKOFF else "")
+    return Step(bot, Action.NOTHING, _WHY_NOT_RUNNING.get(have.state, ""))
 
 
 def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *, unit_changed: bool) -> Step:
