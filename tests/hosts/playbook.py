@@ -41,6 +41,8 @@ def play(
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "c"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORKS": "4",
+        # A virtual machine is slow, and slower where other tests run beside it.
+        "ANSIBLE_TIMEOUT": "120",
     }
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, *options, f"{name}.yml"]
     done = subprocess.run(

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.hosts import image
+from tests.hosts.host import ssh_config
 from tests.hosts.playbook import ANSIBLE, fleet_folder, play
 
 pytest_plugins = ("tests.hosts.fixtures",)
@@ -88,6 +90,17 @@ def test_it_brings_a_fleet_to_a_fresh_host(site):
     assert "bot-demo" in site.host.out("id", "-nG", "admin").split()
     for secret in SECRETS.values():
         assert secret not in site.first.text + site.first_check.text
+
+
+def test_its_checks_pass_over_ssh(site, tmp_path):
+    address = f"ssh://admin@{site.host.address}?ssh_config={ssh_config()}"
+    toolkit = [Path(sys.executable).with_name("toolkit"), "-f", FLEET_FILE, "verify"]
+    report = tmp_path / "report.xml"
+    remote = ["--hosts", address, "--sudo", "--remote-toolkit", f"{VENV}/bin/toolkit", "--junitxml", report]
+    done = subprocess.run([*toolkit, *remote], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    checks = {case.get("name", "") for case in ET.parse(report).iter("testcase")}
+    assert {name for name in checks if "alice: sandbox" in name}, checks
 
 
 def test_a_second_run_changes_nothing(site):
