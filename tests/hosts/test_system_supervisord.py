@@ -71,14 +71,14 @@ def test_a_unit_of_anothers_that_cannot_be_read_is_named_and_nothing_is_done(gue
     guest.run("deploy")
 
 
-def test_a_stop_by_hand_and_the_end_of_the_fleet_outlive_the_service(guest):
+def test_a_stop_by_hand_and_the_end_of_the_fleet_outlive_the_service(guest, eventually):
     service = "supervisor" if guest.place == "debian" else "supervisord"
     guest.run("admin", "stop-bot", "carol")
     guest.host.run("systemctl", "restart", service)
     guest.wait('toolkit -f "$1" bot health alice bob')
     assert guest.states()["carol"] == "STOPPED"
     guest.run("down")
-    assert "RUNNING" in guest.ctl("status", "web")
+    eventually(lambda: "RUNNING" in guest.ctl("status", "web"))
     assert set(guest.states().values()) == {"STOPPED"}
     guest.host.run("systemctl", "restart", service)
     guest.wait('toolkit -f "$1" system info --json | grep "running.: true"')
