@@ -33,7 +33,7 @@ def fleet(fleet):
         fleet.types["odd"],
         needs=frozenset({"home", "devices", "jit", "subprocess"}),
         user="odd",
-        resources=Resources(10**8, 2 * 10**8, 50, 150, 64, 20),
+        resources=Resources(10**8, 2 * 10**8, 50, 150, 64, 20, ("127.0.0.0/8", "::1/128")),
     )
     bots = fleet.bots | {
         "bob": replace(fleet.bots["bob"], token=TokenReference("credential", ("bob.token",)))
@@ -82,7 +82,10 @@ def test_the_hash_of_a_unit_is_of_all_but_the_limits_that_change_live(fleet):
 
     digest = systemd.unit_hash(fleet, "odd", SYSTEM, MACHINE)
     assert f"BOT_TOOLKIT_UNIT={digest}\n" in systemd.unit(fleet, "odd", SYSTEM, MACHINE).content
-    assert changed(resources=Resources()) == digest
+    addresses = fleet.types["odd"].resources.ip_allow
+    assert changed(resources=Resources(ip_allow=addresses)) == digest
+    assert changed(resources=Resources(ip_allow=addresses[:1])) != digest
+    assert changed(resources=Resources()) != digest
     assert changed(limits=Limits(open_files=65)) != digest
     assert changed(needs=frozenset()) != digest
     assert systemd.unit_hash(fleet, "odd", SYSTEM, Machine("/elsewhere/python", systemd=254)) == digest

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from toolkit.fleet.addresses import prefixes
 from toolkit.fleet.model import Resources
 from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
@@ -20,6 +21,7 @@ from toolkit.secrets import TokenReference
 
 MACHINE = Machine("/opt/toolkit/bin/python", systemd=252)
 SYSTEM = fleet_paths("demo", place=SYSTEM_SYSTEMD)
+ALLOWED = prefixes(["localhost", "link-local", "multicast", "149.154.160.0/20", "2001:67c:4e8::/48"])
 # Fixtures are functions without state here.
 RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
@@ -138,7 +140,7 @@ def test_paths_are_read_back_or_refused(fleet, reader, folder, python, token, ho
 
 def test_every_setting_is_read_as_it_was_meant(fleet, reader, folder):
     fleet = with_token(fleet, TokenReference("file", ("/srv/100% odd \\",)))
-    fleet = with_type(fleet, resources=Resources(10**8, 2 * 10**8, 50, 150, 64, 20))
+    fleet = with_type(fleet, resources=Resources(10**8, 2 * 10**8, 50, 150, 64, 20, ALLOWED))
     put(folder, fleet)
     section = reader.read(folder, "bot-demo-alice.service")
     for name, value in {
@@ -187,6 +189,8 @@ def test_every_setting_is_read_as_it_was_meant(fleet, reader, folder):
         "Nice": "5",
     }.items():
         assert reader.setting(section, name) == value, name
+    assert set(re.findall(r"IPAddressAllow: (.*)", section)) == set(ALLOWED)
+    assert set(re.findall(r"IPAddressDeny: (.*)", section)) == {"0.0.0.0/0", "::/0"}
     assert reader.words(reader.setting(section, "Command Line")) == [
         "/opt/o d d/bin/bot-runner",
         "/var/lib/bot-toolkit/demo/botfiles/odd.json",
@@ -231,6 +235,11 @@ def test_systemd_has_no_complaint_of_any_unit(fleet, reader, place, needs):
         ({"root": Path("/srv")}, "root", "cannot lie elsewhere"),
         ({"token": TokenReference("env", ("TOKEN",))}, "bots.odd.token.env", "every user"),
         ({"token": TokenReference("file", ("/a\nb",))}, "bots.odd.token.file", "a line break"),
+        (
+            {"resources": Resources(ip_allow=()), "place": USER_SYSTEMD},
+            "types.odd.limits.ip_allow",
+            "own systemd",
+        ),
         ({"python": "/opt/it's/bin/python"}, "types.odd.python", "a quote"),
     ],
 )
@@ -238,8 +247,9 @@ def test_what_systemd_must_not_be_told_is_refused_with_its_place(fleet, change, 
     fleet = replace(fleet, bots={"odd": fleet.bots["odd"]})
     if "token" in change:
         fleet = with_token(fleet, change["token"])
-    fleet = with_type(fleet, python=change.get("python", "/opt/odd/bin/python"))
-    paths = fleet_paths("demo", change.get("root"), SYSTEM_SYSTEMD)
+    resources = change.get("resources", Resources())
+    fleet = with_type(fleet, python=change.get("python", "/opt/odd/bin/python"), resources=resources)
+    paths = fleet_paths("demo", change.get("root"), change.get("place", SYSTEM_SYSTEMD))
     (problem,) = systemd.problems(fleet, paths, change.get("machine", MACHINE))
     assert words in problem.message
     assert problem.path == path

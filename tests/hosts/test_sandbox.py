@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.hosts.guest import failed_checks
+
 pytest_plugins = ("tests.hosts.fixtures",)
 
 FLEET = """
@@ -19,6 +21,7 @@ types:
   handy: {<<: *plain, needs: [devices]}
   quick: {<<: *plain, needs: [jit]}
   busy: {<<: *plain, needs: [subprocess]}
+  fenced: {<<: *plain, limits: {ip_allow: [149.154.160.0/20, localhost]}}
 bots:
   alice: {type: plain, token: {file: secrets/alice}}
   bob: {type: plain, token: {file: secrets/bob}}
@@ -26,6 +29,7 @@ bots:
   handy: {type: handy}
   quick: {type: quick}
   busy: {type: busy}
+  fenced: {type: fenced}
 """
 # It tells by its state folder what it found, and goes on.
 APP = """
@@ -64,7 +68,7 @@ try:
 except Exception as error:
     print(error)
 """
-RATINGS = {"alice": 1.1, "homely": 1.2, "handy": 1.3, "quick": 1.1, "busy": 1.2}
+RATINGS = {"alice": 1.1, "homely": 1.2, "handy": 1.3, "quick": 1.1, "busy": 1.2, "fenced": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +129,7 @@ def test_a_bot_reaches_nothing_that_is_not_its_own(fleet):
 def test_each_bot_has_a_user_of_its_own(fleet):
     users = fleet.out("ps", "-eo", "user:40,args").splitlines()
     runners = {line.split()[0] for line in users if "bot-runner" in line}
-    assert runners == {f"bot-box-{bot}" for bot in ("alice", "bob", "homely", "handy", "quick", "busy")}
+    assert runners == {"bot-box-bob", *(f"bot-box-{bot}" for bot in RATINGS)}
 
 
 @pytest.mark.parametrize("bot", RATINGS)
@@ -147,6 +151,13 @@ def test_root_and_operators_reach_a_bot_and_strangers_and_siblings_do_not(fleet)
     assert "may not call each other" in sibling.stdout
     assert as_bot(fleet, "bob", "rm", socket).returncode != 0
     assert as_bot(fleet, "bob", "touch", "/run/bot-toolkit/box/alice/x").returncode != 0
+
+
+def test_a_machine_that_cannot_filter_addresses_is_told(fleet):
+    # A container cannot, and systemd goes on without a word.
+    faults = failed_checks(fleet, "/srv/box/fleet.yaml", "root")
+    assert list(faults) == ["fenced:addresses"]
+    assert "nothing is filtered" in faults["fenced:addresses"]
 
 
 def test_systemd_has_no_complaint_of_the_files_in_place(fleet):

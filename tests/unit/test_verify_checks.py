@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from toolkit.verify.check import Outcome
-from toolkit.verify.expected import Expected
+from toolkit.botfile import App, BotFile, Files
+from toolkit.verify.check import Outcome, Verdict
+from toolkit.verify.expected import Bot, Expected, File
 from toolkit.verify.facts import Facts
 from toolkit.verify.of_host import all_checks
 from toolkit.verify.of_systemd import _number
@@ -99,6 +100,65 @@ def test_a_deploy_that_was_not_whole_is_told(status, found):
 )
 def test_systemds_words_for_a_number_are_read(text, number):
     assert _number(text) == number
+
+
+UNIT = File(
+    "/etc/systemd/system/bot-demo-a.service", "IPAddressDeny=any\nIPAddressAllow=::1/128 10.0.0.0/8\n", 0o644
+)
+FILTERED = {"IPAddressDeny": "0.0.0.0/0 ::/0", "IPAddressAllow": "10.0.0.0/8 ::1/128", "IPIngressBytes": "0"}
+
+
+def addresses(view=None, **found) -> Verdict:
+    files = Files(state="/s", socket="/s/c", run_record="/s/r", log="")
+    own = BotFile(
+        fleet="demo",
+        name="a",
+        type="t",
+        backend="systemd",
+        app=App(kind="async", target="m:f"),
+        directory="/",
+        files=files,
+    )
+    bot = Bot(
+        name="a",
+        held=False,
+        unit=UNIT,
+        unit_hash="",
+        bot_file=File("/a.json", "", 0o640),
+        fingerprint="",
+        user="a",
+        python="/python",
+        secret="",
+        bot=own,
+    )
+    wanted = expected(backend="systemd", target="bot-demo.target", bots=(bot,))
+    (check,) = [check for check in all_checks(wanted, NOW) if check.name == "addresses"]
+    units = {"bot-demo-a.service": FILTERED | found}
+    return check.judge(Facts(views={"a": {"pid": 7, "state": "RUNNING"} | (view or {})}, units=units))
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({}, ""),
+        (
+            {"IPAddressAllow": "::1/128 10.0.0.0/8 192.0.2.0/24"},
+            "IPAddressAllow is ::1/128 10.0.0.0/8 192.0.2.0/24, not",
+        ),
+        ({"IPAddressAllow": "no address"}, "IPAddressAllow is no address, not"),
+        ({"IPAddressDeny": ""}, "IPAddressDeny is not set, not any"),
+        ({"IPIngressBytes": "[no data]"}, "nothing is filtered"),
+    ],
+)
+def test_a_filter_of_addresses_must_be_as_asked_and_in_force(found, words):
+    verdict = addresses(**found)
+    assert verdict.outcome is (Outcome.FAILED if words else Outcome.PASSED)
+    assert verdict.found.startswith(words)
+
+
+def test_of_a_bot_that_does_not_run_the_filter_cannot_be_told():
+    down = addresses({"pid": None, "state": "STOPPED"}, IPIngressBytes="[no data]")
+    assert down.outcome is Outcome.SKIPPED
 
 
 def test_every_check_says_why_and_what_to_do():

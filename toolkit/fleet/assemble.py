@@ -1,11 +1,12 @@
 """Make the fleet of files in which no problem was found."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from toolkit.botfile import TELEGRAM_API, App, Health, Limits, Log, Restart
+from toolkit.fleet.addresses import prefixes
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.model import Bot, Fleet, Position, Resources, Type
 from toolkit.fleet.quantities import byte_count, percent, seconds
@@ -80,7 +81,12 @@ def _limits(entry: Mapping[str, Any]) -> Limits:
 
 
 def _resources(entry: Mapping[str, Any]) -> Resources:
-    read = {"memory_high": byte_count, "memory_max": byte_count, "cpu_quota": percent}
+    read: Mapping[str, Callable[[Any], Any]] = {
+        "memory_high": byte_count,
+        "memory_max": byte_count,
+        "cpu_quota": percent,
+        "ip_allow": prefixes,
+    }
     keys = [field.name for field in fields(Resources) if field.name in entry]
     return Resources(**{key: read[key](entry[key]) if key in read else entry[key] for key in keys})
 

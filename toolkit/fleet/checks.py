@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from toolkit.fleet.addresses import address_fault
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.quantities import byte_count, seconds
 from toolkit.fleet.report import nearest
@@ -40,6 +41,7 @@ def check(draft: Draft, root: Path | None) -> None:
         _check_app(draft, ("types", name, "app"))
         _check_folders(draft, ("types", name))
         _check_ranges(draft, ("types", name))
+        _check_addresses(draft, ("types", name, "limits", "ip_allow"))
     for name in draft.bots:
         _check_bot(draft, name)
     _check_sockets(draft, root)
@@ -110,6 +112,13 @@ def _check_ranges(draft: Draft, path: Keys) -> None:
 def _duration(draft: Draft, path: Keys) -> float | None:
     value = draft.sound(draft.fleet, path, int | float | str)
     return None if value is None else seconds(value)
+
+
+def _check_addresses(draft: Draft, path: Keys) -> None:
+    for index, entry in enumerate(draft.sound(draft.fleet, path, list) or ()):
+        fault = address_fault(entry) if isinstance(entry, str) else None
+        if fault and not draft.report.has(draft.fleet, (*path, index)):
+            draft.report.add(draft.fleet, (*path, index), *fault)
 
 
 def _check_bot(draft: Draft, name: str) -> None:

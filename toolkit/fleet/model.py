@@ -38,6 +38,7 @@ class Resources:
         cpu_quota: percent of one processor that it has at most.
         tasks: processes and threads.
         io_weight: its share of busy disks; 100 is everybody's.
+        ip_allow: prefixes of the addresses that it may exchange packets with, and no others.
     """
 
     memory_high: int | None = None
@@ -46,6 +47,7 @@ class Resources:
     cpu_quota: int | None = None
     tasks: int | None = None
     io_weight: int | None = None
+    ip_allow: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Type:
         user: the user that runs it in system mode; "" where the supervisor picks one.
         python: the interpreter that `bot-runner` is installed in, absolute; "" is the toolkit's own.
         environment: variables of the process.
-        resources: limits of its control group, which can change while it runs.
+        resources: limits of its control group, all of which but the addresses can change while it runs.
         needs: what the sandbox leaves open: ``home``, ``devices``, ``jit``, ``subprocess``.
         concurrency: how many updates a telegram bot handles at once; None leaves it to the runner.
         delivery: whether an update is rather handled twice than lost, or rather lost than handled twice.

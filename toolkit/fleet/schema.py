@@ -7,6 +7,7 @@ What one value alone cannot show (ranges of durations, names that must exist) is
 
 from typing import Any
 
+from toolkit.fleet.addresses import ADDRESS_TITLE
 from toolkit.fleet.quantities import DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN
 from toolkit.paths import BOT_NAME, FLEET_NAME
 
@@ -215,6 +216,13 @@ LIMITS = _object(
         },
         "tasks": _whole("Processes and threads of the bot.", 1, 4_194_304),
         "io_weight": _whole("Share of busy disks; 100 is everybody's.", 1, 10_000),
+        "ip_allow": {
+            "title": "a list of addresses",
+            "description": "The only addresses that packets go to and come from; system mode only.",
+            "type": "array",
+            "items": {"title": ADDRESS_TITLE, "type": "string"},
+            "examples": [["149.154.160.0/20", "91.108.4.0/22", "localhost"]],
+        },
     },
 )
 

@@ -69,7 +69,7 @@ def unit(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: b
 
 
 def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> str:
-    """A digest of what a bot's unit says, except the limits of its control group, which change live.
+    """A digest of what a bot's unit says, except the limits of its control group that change live.
 
     The unit passes it on as BOT_TOOLKIT_UNIT, and the runner tells it: where it differs, an old unit runs.
 
@@ -113,7 +113,7 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
         message = "systemd makes a bot's folders below /run and /var: they cannot lie elsewhere"
         found.append((("root",), message, "remove it, or use `mode: user`"))
     for type_ in fleet.types.values():
-        found += _unfit_in_type(type_, machine)
+        found += _unfit_in_type(type_, paths, machine)
     for bot in fleet.bots.values():
         found += _unfit_token(fleet, bot.name, paths)
     reason = unfit(str(paths.home))
@@ -127,12 +127,16 @@ def _problem(fleet: Fleet, keys: tuple[str, ...], message: str, hint: str) -> Pr
     return Problem(where.file, where.line, ".".join(keys), message, hint)
 
 
-def _unfit_in_type(type_: Type, machine: Machine) -> Iterator[Reason]:
+def _unfit_in_type(type_: Type, paths: FleetPaths, machine: Machine) -> Iterator[Reason]:
     reasons: dict[tuple[str, ...], str] = {("python",): unfit_program(_runner(type_, machine))}
     reasons |= {("environment", name): unfit(value) for name, value in type_.environment.items()}
     for keys, reason in reasons.items():
         if reason:
             yield ("types", type_.name, *keys), f"systemd cannot be told this value: {reason}", "change it"
+    if type_.resources.ip_allow is not None and not paths.is_system:
+        # To load the filter takes privileges; without them systemd goes on without it, and says nothing.
+        message = "a user's own systemd cannot filter addresses"
+        yield ("types", type_.name, "limits", "ip_allow"), message, "remove it, or use `mode: system`"
 
 
 def _unfit_token(fleet: Fleet, bot: str, paths: FleetPaths) -> Iterator[Reason]:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
+from toolkit.verify.of_bot import view_of
 
 _BOOLEANS = {"yes": "yes", "true": "yes", "on": "yes", "1": "yes", "no": "no", "false": "no", "off": "no"}
 # Lists, in which the order says nothing.
@@ -34,6 +36,9 @@ _LIMITS = {
 }
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "%": 0.01, "": 1.0}
 _SPAN = re.compile(r"([0-9.]+)\s*(us|ms|s|min|h|d|%|)")
+_FILTER = "IPAddressDeny"
+# How systemd tells it: systemd.resource-control(5).
+_ANY = "0.0.0.0/0 ::/0"
 # A seccomp filter: proc_pid_status(5).
 _FILTERED = "2"
 
@@ -42,7 +47,7 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
     """Those of a bot's unit."""
     name = _service(bot)
     enable = f"`toolkit admin start-bot {bot.name}`, or `stop-bot` where it is to stay down"
-    return [
+    made = [
         Check(
             "enabled",
             bot.name,
@@ -65,6 +70,14 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
             lambda facts: _sandbox(bot, facts),
         ),
     ]
+    if _FILTER in dict(_settings(bot)):
+        why = "an app that is taken over sends what it finds to any address"
+        hint = (
+            f"`toolkit admin restart-bot {bot.name}`; "
+            "where the machine is a container that cannot filter, take `ip_allow` out"
+        )
+        made.append(Check("addresses", bot.name, why, hint, lambda facts: _addresses(bot, facts)))
+    return made
 
 
 def limit_faults(bot: Bot, facts: Facts) -> list[str]:
@@ -127,6 +140,36 @@ def _sandbox(bot: Bot, facts: Facts) -> Verdict:
         if not _same(key, value, found.get(key, ""))
     ]
     return judged(*faults, *_of_process(asked, bot, facts))
+
+
+def _addresses(bot: Bot, facts: Facts) -> Verdict:
+    view, found = view_of(bot, facts), facts.units.get(_service(bot))
+    if isinstance(view, Verdict):
+        return view
+    if not found:
+        return skipped("systemd cannot be asked")
+    settings = dict(_settings(bot))
+    faults = [
+        f"{key} is {found.get(key) or 'not set'}, not {settings[key] or 'empty'}"
+        for key in ("IPAddressAllow", _FILTER)
+        if _networks(found.get(key, "")) != _networks(settings[key])
+    ]
+    # Where the kernel has no filter, systemd goes on without, and counts nothing: `bpf_firewall_compile`.
+    if not faults and not found.get("IPIngressBytes", "").isdigit():
+        faults = ["nothing is filtered: this machine's kernel, or the container that it is, cannot"]
+    return judged(*faults)
+
+
+def _networks(words: str) -> set[IPv4Network | IPv6Network | str]:
+    return {_network(word) for word in words.replace("any", _ANY).split()}
+
+
+def _network(word: str) -> IPv4Network | IPv6Network | str:
+    """A prefix, which can be written in several ways; what is none as it is."""
+    try:
+        return ip_network(word)
+    except ValueError:
+        return word
 
 
 def _of_process(asked: dict[str, str], bot: Bot, facts: Facts) -> list[str]:
