@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[2]))
 
 import fleet_files
 import memory
@@ -12,6 +13,7 @@ import reading
 import soak
 import spool_cost
 import starting
+import systemd_hosts
 import throughput
 
 BENCHES = {
@@ -28,6 +30,9 @@ BENCHES = {
     "latency": throughput.latency,
     "spool": spool_cost.cost,
     "outage": outage.back_after_outage,
+    "list-systemd": systemd_hosts.list_of_100,
+    "deploy-systemd": systemd_hosts.deploy_of_100,
+    "target-systemd": systemd_hosts.target_of_100,
     "soak": soak.soak,
 }
 
@@ -38,7 +43,7 @@ def main() -> None:
         if name not in BENCHES:
             sys.exit(f"no bench {name}; there are {', '.join(BENCHES)}")
         for line in BENCHES[name]():
-            print(f"{name:<12} {line}", flush=True)  # noqa: T201 # a bench's one purpose
+            print(f"{name:<14} {line}", flush=True)  # noqa: T201 # a bench's one purpose
 
 
 main()

@@ -35,7 +35,7 @@ def build(_):
     return Application.builder().post_init(add_handlers)
 
 if __name__ == "__main__":
-    token, url = open(sys.argv[1]).read().strip(), sys.argv[2]
+    token, url = open(0 if sys.argv[1] == "-" else sys.argv[1]).read().strip(), sys.argv[2]
     build(None).token(token).base_url(url + "/bot").build().run_polling()
 """
 
