@@ -31,14 +31,15 @@ class Health:
     Parameters:
         vitals: takes what is said.
         redact: takes secrets out of it.
+        decides: whether the app says when it is ready; else that is seen from outside.
     """
 
-    def __init__(self, vitals: Vitals, redact: Redactor) -> None:
-        self._vitals, self._redact = vitals, redact
+    def __init__(self, vitals: Vitals, redact: Redactor, *, decides: bool) -> None:
+        self._vitals, self._redact, self._decides = vitals, redact, decides
 
     def ready(self) -> None:
-        """It does its work from now on; needed where the fleet file says ``ready: app``."""
-        if not self._vitals.ready:
+        """It does its work from now on; heeded where the fleet file says ``ready: app``."""
+        if self._decides and not self._vitals.ready:
             self._vitals.is_ready()
 
     def degraded(self, reason: str) -> None:

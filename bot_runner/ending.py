@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from contextlib import suppress
 
 from bot_runner.descendants import end_descendants
 from bot_runner.failure import BotFailedError
@@ -81,7 +82,11 @@ class Ending:
         for task in tasks:
             task.cancel()
         if tasks:
-            loop.run_until_complete(asyncio.wait(tasks, timeout=TASKS_S))
+            ended = loop.create_task(asyncio.wait(tasks, timeout=TASKS_S))
+            while not ended.done():
+                # Nor may what a task makes of that: sys.exit, a stop of the loop, its own cancellation.
+                with suppress(SystemExit, KeyboardInterrupt, RuntimeError, asyncio.CancelledError):
+                    loop.run_until_complete(ended)
         self._end_children()
 
     def flush(self, code: int) -> None:

@@ -1,6 +1,11 @@
 """The one exception that ends a run with a class."""
 
+import logging
+
+from bot_runner.redaction import Redactor
 from toolkit.lifecycle import FailureClass
+
+_log = logging.getLogger("bot_runner")
 
 
 class BotFailedError(Exception):
@@ -15,3 +20,19 @@ class BotFailedError(Exception):
         super().__init__(reason)
         self.failure = failure
         self.reason = reason
+
+
+def crashed(error: BaseException, redact: Redactor) -> BotFailedError:
+    """What it means that the app's own code raised this; the log is told where.
+
+    Parameters:
+        error: anything: an app may also call ``sys.exit`` or cancel the runner's own task.
+        redact: takes secrets out of the reason.
+    """
+    name = type(error).__name__
+    if isinstance(error, Exception):
+        _log.error("the app failed", exc_info=error)
+        reason = redact.line(f"{name}: {error}")
+    else:
+        reason = f"the app ended itself by {name}({redact.line(error)})"
+    return BotFailedError(FailureClass.APP_CRASHED, reason)

@@ -110,8 +110,8 @@ class Intake:
                     await self._bot.get_updates(
                         offset=offset, limit=1, timeout=0, allowed_updates=self._allowed
                     )
-        except (TelegramError, TimeoutError) as error:
-            _log.warning("the last updates could not be confirmed; the next start does it: %s", error)
+        except Exception as error:  # noqa: BLE001  the next update may be one that cannot be read
+            _log.warning("the last updates may not be confirmed yet; the next poll does it: %s", error)
 
     async def _take(self, received: list[Received]) -> None:
         fresh = await self._delivery.take([(each.update_id, each.raw) for each in received])

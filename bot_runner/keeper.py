@@ -30,7 +30,10 @@ class Keeper:
     def __init__(self, path: Path, restart: Restart, born: float) -> None:
         self._path, self._restart, self._began = path, restart, born
         self._ended = False
+        self._failure: BotFailedError | None = None
         self._lock = threading.Lock()
+        # Given back at the end, when an app that leaks descriptors has left none for the record.
+        self._spare = os.open(os.devnull, os.O_RDONLY)
         self.record: RunRecord = run_record.read(path)
 
     def begin(self) -> None:
@@ -57,12 +60,13 @@ class Keeper:
         """
         with self._lock:
             if self._ended:
-                return failure
-            self._ended = True
-        record = self._after(failure)
-        if failure and runs.in_crash_loop(record, self._restart):
-            failure = runs.crash_loop(record)
+                return self._failure
             record = self._after(failure)
+            if failure and runs.in_crash_loop(record, self._restart):
+                failure = runs.crash_loop(record)
+                record = self._after(failure)
+            self._ended, self._failure = True, failure
+        os.close(self._spare)
         self._save(record)
         return failure
 

@@ -36,11 +36,17 @@ class PlaceLock:
 
     Parameters:
         socket: the bot's control socket; the lock is a file beside it.
+
+    Raises:
+        BotFailedError: BAD_CONFIG, the file cannot be opened.
     """
 
     def __init__(self, socket: Path) -> None:
-        self._path = socket.with_name("runner.lock")
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = socket.with_name("runner.lock")
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise BotFailedError(FailureClass.BAD_CONFIG, f"{path}: {error.strerror}") from None
 
     def try_take(self) -> bool:
         """Take it; whether it was free."""
@@ -81,7 +87,8 @@ def enter(bot: BotFile, path: Path) -> list[str]:
         What could not be done, a line each.
 
     Raises:
-        BotFailedError: BAD_CONFIG, a folder cannot be made; CONFLICT, another runner of the bot lives on.
+        BotFailedError: BAD_CONFIG, a folder or the lock cannot be made; CONFLICT, another runner of the bot
+            lives on.
     """
     complaints = limits.apply(bot.limits)
     kernel.adopt_orphans()

@@ -160,7 +160,7 @@ class Processor(BaseUpdateProcessor):
         finally:
             self._ended(update, number, end)
 
-    def goes_on(self, update: object, task: "Any") -> None:
+    def goes_on(self, update: object, task: "asyncio.Task[Any]") -> None:
         """The update is handled further in a task, for a handler with ``block=False``."""
         number = _id(update)
         if number in self._under_way:

@@ -7,19 +7,21 @@ import logging
 import os
 import random
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from bot_runner import app_kinds, kernel, logs, runs, stacks, token_source
 from bot_runner.context import Context, Health, Run
 from bot_runner.control import Control
 from bot_runner.ending import Ending
-from bot_runner.failure import BotFailedError
+from bot_runner.failure import BotFailedError, crashed
 from bot_runner.heartbeats import beat
 from bot_runner.judge import Judge
 from bot_runner.keeper import Keeper
 from bot_runner.levers import Interventions, Levers
 from bot_runner.loading import enter_directory
 from bot_runner.notify import Notifier
+from bot_runner.place import MARGIN_S
 from bot_runner.process import Usage
 from bot_runner.redaction import Redactor
 from bot_runner.side_loop import SideLoop
@@ -36,8 +38,6 @@ from toolkit.ipc.server import ControlServer
 from toolkit.lifecycle import FailureClass, State
 from toolkit.secrets import bot_id
 
-# Beyond the bot's own time to stop: for a predecessor to be really gone.
-MARGIN_S = 3.0
 SAMPLE_S = 5.0
 _EARLY_S = (0.5, 1.0, 2.0)
 _ANSWER_S = 5.0
@@ -134,13 +134,15 @@ class Runner:
             self._impossible = vitals.impossible
             last = vitals.transitions[-1]
             _log.error("an impossible change of state, %s to %s: a fault of bot-runner", *last[1:3])
-        word = {State.RUNNING: ("READY=1",), State.STOPPING: ("STOPPING=1",)}.get(state, ())
-        if state is self._said:
+        # By its phase: a bot that gets ready with a trouble is ready too, and nobody waits for it any longer.
+        phase = vitals.phase
+        word = {State.RUNNING: ("READY=1",), State.STOPPING: ("STOPPING=1",)}.get(phase, ())
+        if phase is self._said:
             word = ()
-        elif state is State.RUNNING:
+        elif phase is State.RUNNING:
             self._side.soon(self._usage.sample)
             self._slot.release()
-        self._said = state
+        self._said = phase
         self._notifier.send(*word, f"STATUS={vitals.said or text}")
 
     def _condemn(self, verdict: Verdict) -> None:
@@ -169,12 +171,11 @@ class Runner:
             try:
                 return self._loop.run_until_complete(main)
             except (SystemExit, KeyboardInterrupt) as error:
-                reason = f"the app ended itself by {type(error).__name__}({self._redact.line(error)})"
+                self._stop.fail(crashed(error, self._redact))
             except RuntimeError:
                 if main.done():
                     raise
-                reason = "the app stopped the event loop"
-            self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+                self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, "the app stopped the event loop"))
 
     async def _life(self) -> BotFailedError | None:
         """Everything from the first step to the hold before the exit; what failed, if anything did."""
@@ -185,7 +186,8 @@ class Runner:
         if failure is None:
             self._vitals.stops(self._stop.why)
         failure = self._keeper.end(failure)
-        await self._ending.hold(failure)
+        with suppress(asyncio.CancelledError):  # by the app, whose tasks are still there
+            await self._ending.hold(failure)
         beats.cancel()
         return failure
 
@@ -194,13 +196,8 @@ class Runner:
             await self._work()
         except BotFailedError as failure:
             self._stop.fail(failure)
-        except SystemExit as error:
-            reason = f"the app ended itself by SystemExit({self._redact.line(error)})"
-            self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
-        except Exception as error:  # noqa: BLE001  the app's own code may raise anything
-            _log.exception("the app failed")
-            reason = self._redact.line(f"{type(error).__name__}: {error}")
-            self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+        except BaseException as error:  # noqa: BLE001  the app may raise anything, or cancel this
+            self._stop.fail(crashed(error, self._redact))
         return self._stop.failure
 
     async def _work(self) -> None:
@@ -219,7 +216,7 @@ class Runner:
             return
         if not await self._take_slot():
             return
-        health = Health(self._vitals, self._redact)
+        health = Health(self._vitals, self._redact, decides=self._bot.app.ready == "app")
         run = Run(
             bot=self._bot,
             token=token,

@@ -13,7 +13,10 @@ _MOST_BYTES = 65536
 
 def threads() -> str:
     """The stacks of all threads, the innermost call first. No values, so no secrets."""
-    file = os.memfd_create("stacks")
+    try:
+        file = os.memfd_create("stacks")
+    except OSError as error:  # a bot may be deaf because it has used up its file descriptors
+        return f"the stacks of threads cannot be told: {error.strerror}"
     try:
         faulthandler.dump_traceback(file, all_threads=True)
         os.lseek(file, 0, os.SEEK_SET)

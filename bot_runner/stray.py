@@ -56,6 +56,8 @@ class StrayOutput:
         os.set_blocking(self._pipe, False)
         os.dup2(end, number)
         os.close(end)
+        # Now, as an app that leaks descriptors leaves none for the end.
+        self._nowhere = os.open(os.devnull, os.O_WRONLY)
         # A new stream: the old one may believe that it can seek.
         self._old = getattr(sys, self._name)
         self._stream = open(number, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
@@ -95,8 +97,6 @@ class StrayOutput:
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
         setattr(sys, self._name, self._old)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._number)
-        os.close(nowhere)
+        os.dup2(self._nowhere, self._number)
         self.drain()
         self._put(self._cutter.rest())

@@ -104,16 +104,17 @@ class Vitals:
 
     def is_ready(self) -> None:
         """It works: the first time, or again after a pause. What ends does not begin anew by that."""
-        if self.phase not in {State.INITIALIZING, State.PAUSED}:
-            return
-        self.ready = True
-        self._enter(State.RUNNING, "")
+        with self._lock:
+            if self.phase in {State.INITIALIZING, State.PAUSED}:
+                self.ready = True
+                self._enter(State.RUNNING, "")
 
     def pauses(self, reason: str) -> None:
         """It takes no updates until it is ready again. What ends does not pause."""
-        if self.phase in {State.RUNNING, State.PAUSED}:
-            self.ready = False
-            self._enter(State.PAUSED, reason)
+        with self._lock:
+            if self.phase in {State.RUNNING, State.PAUSED}:
+                self.ready = False
+                self._enter(State.PAUSED, reason)
 
     def stops(self, reason: str) -> None:
         """It drains and ends."""

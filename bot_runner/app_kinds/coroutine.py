@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bot_runner.context import Run
-from bot_runner.failure import BotFailedError
+from bot_runner.failure import BotFailedError, crashed
 from bot_runner.loading import load_target
 from toolkit.lifecycle import FailureClass
 
@@ -22,18 +22,15 @@ async def _ended_by_itself(main: Coroutine[Any, Any, object], run: Run) -> None:
     """
     try:
         await main
-    except SystemExit as error:
-        reason = f"the app ended itself by SystemExit({run.redact.line(error.code)})"
-    except Exception as error:  # noqa: BLE001  the app's own code may raise anything
-        if run.stop.asked:
+    except BaseException as error:  # noqa: BLE001  the app's own code may raise anything
+        if not run.stop.asked:
+            raise crashed(error, run.redact) from None
+        if isinstance(error, Exception):
             _log.exception("the app failed while it was ending")
-            return
-        _log.exception("the app failed")
-        reason = run.redact.line(f"{type(error).__name__}: {error}")
     else:
-        reason = "main returned though nobody asked it to end"
-    if not run.stop.asked:
-        raise BotFailedError(FailureClass.APP_CRASHED, reason)
+        if not run.stop.asked:
+            reason = "main returned though nobody asked it to end"
+            raise BotFailedError(FailureClass.APP_CRASHED, reason)
 
 
 async def _stop(task: "asyncio.Task[None]", run: Run) -> None:

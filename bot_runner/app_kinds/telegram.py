@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot_runner.context import Run
-from bot_runner.failure import BotFailedError
+from bot_runner.failure import BotFailedError, crashed
 from bot_runner.loading import load_target, quick_imports
 from toolkit import spool
 from toolkit.lifecycle import FailureClass
@@ -282,7 +282,7 @@ async def run(run: Run) -> None:
     """Run a ``telegram`` bot until it is asked to end.
 
     Raises:
-        BotFailedError: it cannot go on.
+        BotFailedError: it cannot be made.
     """
     run.vitals.waits("loading the app")
     session = Session(run, build(run))
@@ -291,6 +291,7 @@ async def run(run: Run) -> None:
             await run.stop.race(session.last())
     except BotFailedError as failure:
         run.stop.fail(failure)
-    finally:
-        run.vitals.stops(run.stop.why)
-        await session.take_down()
+    except BaseException as error:  # noqa: BLE001  the app may raise anything, or cancel this
+        run.stop.fail(crashed(error, run.redact))
+    run.vitals.stops(run.stop.why)
+    await session.take_down()

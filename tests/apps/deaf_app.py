@@ -1,7 +1,9 @@
 """Bots that become deaf, each in its own way."""
 
 import asyncio
+import os
 import time
+from contextlib import suppress
 
 from telegram import Update
 from telegram.ext import (
@@ -17,6 +19,8 @@ from telegram.request import HTTPXRequest
 from bot_runner import intake, transport
 from bot_runner.context import Context
 
+leaked = []
+
 
 async def echo(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
     await update.effective_message.reply_text(update.effective_message.text)
@@ -30,6 +34,14 @@ async def never(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
     await asyncio.Event().wait()
 
 
+async def exhaust(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    """Use up all file descriptors, and never return."""
+    with suppress(OSError):
+        while True:
+            leaked.append(os.open(os.devnull, os.O_RDONLY))
+    await asyncio.Event().wait()
+
+
 async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
     """End the runner's own poller, as an app that cancels all tasks does."""
     for task in asyncio.all_tasks():
@@ -39,7 +51,7 @@ async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
 
 def _with_handlers(builder: ApplicationBuilder, context: Context) -> Application:
     application = builder.token(context.token).base_url(f"{context.endpoint}/bot").build()
-    for name, handler in {"block": block, "never": never, "cancel": cancel}.items():
+    for name, handler in {"block": block, "never": never, "cancel": cancel, "exhaust": exhaust}.items():
         application.add_handler(CommandHandler(name, handler))
     application.add_handler(MessageHandler(filters.TEXT, echo))
     return application

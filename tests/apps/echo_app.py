@@ -47,6 +47,11 @@ async def halt(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
     context.application.stop_running()
 
 
+async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+
+
 async def shout(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
     sys.stdout.write(f"printed {context.bot.token}\n")
     sys.stderr.write(f"to stderr {context.bot.token}\n")
@@ -77,6 +82,7 @@ COMMANDS = {
     "fail": fail,
     "leave": leave,
     "halt": halt,
+    "cancel": cancel,
     "shout": shout,
     "spawn": spawn,
 }
@@ -108,6 +114,15 @@ def build(context: Context) -> ApplicationBuilder:
     context.on_stop(lambda: log.info("on_stop"))
     log.info("context is %r, its token is %s", context, context.token)
     return Builder().post_init(post_init).post_stop(post_stop).post_shutdown(post_shutdown)
+
+
+def eager(context: Context) -> ApplicationBuilder:
+    """Says that it is ready, which is not for it to say."""
+
+    async def ready(_) -> None:
+        context.health.ready()
+
+    return Builder().post_init(ready)
 
 
 def slow_to_end(context: Context) -> ApplicationBuilder:

@@ -5,6 +5,8 @@ import atexit
 import sys
 import threading
 
+tasks = []
+
 
 async def waits(context):
     stopped = asyncio.Event()
@@ -62,6 +64,40 @@ async def exits(_):
 
 async def raises(context):
     raise RuntimeError(f"broken, token {context.token}")
+
+
+async def awaits_what_was_cancelled(_):
+    task = asyncio.ensure_future(asyncio.sleep(3600))
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await task
+
+
+async def cancels_all(_):
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.sleep(3600)
+
+
+def interrupts(_):
+    raise KeyboardInterrupt
+
+
+async def leaves_a_task_that_exits(_):
+    async def exits_when_cancelled():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            sys.exit(3)
+
+    tasks.append(asyncio.create_task(exits_when_cancelled()))
+    await asyncio.sleep(0)
+    raise RuntimeError("broken")
+
+
+async def ready_with_a_trouble(context):
+    context.health.degraded("slow")
+    context.health.ready()
+    await asyncio.Event().wait()
 
 
 def plain(_):

@@ -72,6 +72,31 @@ def test_changes_of_state_are_kept_and_impossible_ones_counted():
     assert vitals.transitions[-1].possible is False
 
 
+class EndsMeanwhile:
+    """A lock that another thread takes first, to say that the bot ends."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self.vitals, self.lock = vitals, vitals._lock
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self.vitals._lock = self.lock
+        self.vitals.stops("asked")
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+@pytest.mark.parametrize("what", [Vitals.is_ready, lambda vitals: vitals.pauses("an operator paused it")])
+def test_what_ends_meanwhile_gets_neither_ready_nor_paused(what):
+    vitals = Vitals()
+    if what is not Vitals.is_ready:
+        vitals.is_ready()
+    vitals._lock = EndsMeanwhile(vitals)
+    what(vitals)
+    assert (vitals.state, vitals.ready, vitals.impossible) == (State.STOPPING, False, 0)
+
+
 def test_a_state_is_logged_at_once_a_flapping_one_seldom_and_a_lasting_trouble_now_and_then():
     now, lines = [0.0], []
     log = StateLog(lambda level, line: lines.append((now[0], level, line)), lambda: now[0])

@@ -98,7 +98,7 @@ def test_only_the_first_end_counts_and_one_failure_too_many_is_a_loop(tmp_path):
     keeper._began = 1e12  # not healthy yet
     crash = BotFailedError(FailureClass.APP_CRASHED, "broken")
     assert keeper.end(crash).failure is FailureClass.CRASH_LOOP
-    keeper.end(None)
+    assert keeper.end(None).failure is FailureClass.CRASH_LOOP
     last = run_record.read(tmp_path / "run.json").last_exit
     assert (last.failure, last.code) == ("CRASH_LOOP", 100)
     assert "broken" in last.reason

@@ -72,6 +72,19 @@ def test_a_resume_while_it_still_finishes_goes_on_at_once(bot, sandbox, state):
     assert bot.stop() == 0
 
 
+def test_an_update_that_cannot_be_read_keeps_no_pause_from_its_end(bot, sandbox, state, eventually):
+    bot.up()
+    sandbox.say(bot.id, "/slow gate")
+    sandbox.wait_for_answers(bot.id, 1)
+    bot.ask("pause")
+    bot.until("PAUSED", "what was taken is being finished")
+    sandbox.inject(bot.id, {"message": {"text": 5, "entities": "none"}})
+    (state / "gate").touch()
+    eventually(lambda: bot.status()["reason"] == "an operator paused it", "nothing left to finish")
+    bot.ask("resume")
+    eventually(lambda: bot.status()["dead_letters"] == 1, "what cannot be read is set aside")
+
+
 def test_a_pause_outlives_a_kill_and_no_orderly_end(bot, sandbox, eventually):
     bot.up()
     bot.ask("pause")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bot_runner.judge import PATIENCE
-from toolkit.botfile import Health
+from toolkit.botfile import Health, Limits
 from toolkit.health import interval_s
 from toolkit.lifecycle import FailureClass
 
@@ -55,6 +55,15 @@ def test_handlers_that_all_never_return_are_ended_with_their_tasks_told(deaf, sa
     assert deaf.ended() == DEAF
     assert last_words(deaf).count("in never") == concurrency
     assert "waits for a Future" in last_words(deaf)
+
+
+def test_a_bot_that_has_used_up_its_file_descriptors_is_ended_all_the_same(deaf, sandbox):
+    deaf.change(concurrency=1, limits=Limits(open_files=64)).up()
+    sandbox.say(deaf.id, "/exhaust")
+    assert deaf.ended() == DEAF
+    assert "the stacks of threads cannot be told: Too many open files" in last_words(deaf)
+    assert "in exhaust" in last_words(deaf)
+    assert deaf.record().last_exit.failure == "DEAF"
 
 
 def test_one_stuck_chat_that_fills_the_room_is_ended(deaf, sandbox):

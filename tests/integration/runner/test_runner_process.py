@@ -69,6 +69,10 @@ def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
         ("async", "tasks_app:returns", "APP_CRASHED", "nobody asked it to end"),
         ("async", "tasks_app:exits", "APP_CRASHED", "SystemExit(77)"),
         ("async", "tasks_app:raises", "APP_CRASHED", "RuntimeError: broken"),
+        ("async", "tasks_app:awaits_what_was_cancelled", "APP_CRASHED", "CancelledError()"),
+        ("async", "tasks_app:cancels_all", "APP_CRASHED", "CancelledError()"),
+        ("async", "tasks_app:interrupts", "APP_CRASHED", "KeyboardInterrupt()"),
+        ("async", "tasks_app:leaves_a_task_that_exits", "APP_CRASHED", "RuntimeError: broken"),
         ("async", "tasks_app:plain", "APP_IMPORT", "not a coroutine function"),
         ("async", "tasks_app:missing", "APP_IMPORT", "AttributeError"),
         ("async", "broken_app:main", "APP_IMPORT", "LookupError: this module cannot be imported"),
@@ -84,6 +88,7 @@ def test_an_app_that_fails_ends_with_its_class(bot, kind, target, failure, words
     last = bot.record().last_exit
     assert (last.kind, last.failure) == ("failed", failure)
     assert words in last.reason
+    assert "its event loop hangs" not in bot.log()
 
 
 def test_check_imports_and_no_more(bot):
@@ -143,6 +148,14 @@ def test_a_bad_bot_file_is_held_until_the_supervisor_heeds_the_code(bot):
     assert done.returncode == FailureClass.BAD_CONFIG.code
     assert time.monotonic() - began > 1.0
     assert str(bot.path) in done.stderr
+
+
+def test_a_place_that_cannot_be_taken_is_a_bad_configuration(bot):
+    lock = Path(bot.file.files.socket).with_name("runner.lock")
+    lock.mkdir(parents=True)
+    bot.start()
+    assert bot.ended() == FailureClass.BAD_CONFIG.code
+    assert f"error: {lock}: Is a directory" in bot.stray()
 
 
 def test_a_class_exit_is_held_and_the_hold_ends_at_sigterm(bot):
@@ -287,6 +300,18 @@ def test_the_supervisor_is_told_and_the_app_is_not(bot, short_dir):
             heard += supervisor.recv(4096).decode().splitlines()
         assert bot.ended() == 0
     assert bot.messages("stdout") == [str(Path(bot.file.files.socket).with_name("notify.sock"))]
+
+
+def test_a_bot_that_gets_ready_with_a_trouble_is_ready_for_the_supervisor(bot, short_dir):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(short_dir / "n"))
+        supervisor.settimeout(10)
+        bot.app("async", "tasks_app:ready_with_a_trouble", ready="app")
+        bot.start(NOTIFY_SOCKET=str(short_dir / "n"))
+        heard = []
+        while "READY=1" not in heard:
+            heard += supervisor.recv(4096).decode().splitlines()
+        assert bot.until("DEGRADED", "slow")["ready"]
 
 
 def test_a_supervisor_that_does_not_read_blocks_nothing(bot, short_dir, sandbox):

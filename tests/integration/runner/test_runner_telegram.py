@@ -162,6 +162,15 @@ def test_404_keeps_it_initializing(bot, sandbox):
     bot.until("RUNNING")
 
 
+def test_an_app_does_not_say_when_it_polls(bot, sandbox):
+    sandbox.fault(bot.id, "deleteWebhook", "502")
+    bot.app("telegram", "echo_app:eager").start()
+    assert bot.until("INITIALIZING", "deleteWebhook")["ready"] is False
+    assert [change["later"] for change in bot.ask("health")["transitions"]] == []
+    sandbox.heal(bot.id)
+    bot.until("RUNNING")
+
+
 def test_faults_before_and_after_readiness_are_told_and_survived(bot, sandbox):
     words = {"502": "in trouble", "garbage": "makes no sense", "drop": "cannot be reached"}
     for kind, word in words.items():
@@ -265,7 +274,8 @@ def test_errors_of_handlers_are_counted_and_survived(bot, sandbox, eventually):
 
 
 def test_an_app_that_ends_itself_has_crashed(bot, sandbox):
-    for command, words in {"/halt": "stop_running", "/leave": "SystemExit(3)"}.items():
+    ways = {"/halt": "stop_running", "/cancel": "CancelledError()", "/leave": "SystemExit(3)"}
+    for command, words in ways.items():
         bot.up()
         sandbox.say(bot.id, command)
         assert bot.ended() == FailureClass.APP_CRASHED.code
