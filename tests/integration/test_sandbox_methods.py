@@ -403,3 +403,9 @@ def test_a_refused_token_and_its_return(with_bot, sandbox, bot_id):
         await bot.get_me()
 
     with_bot(scene)
+
+
+@pytest.mark.parametrize("entity", [{"type": "bold"}, {"type": "bold", "offset": "1", "length": 1}])
+def test_an_entity_without_a_place_is_refused(api, entity):
+    answer = api("sendMessage", chat_id=CHAT, text=" x", entities=[entity])
+    assert answer["description"].startswith("Bad Request: can't parse MessageEntity")

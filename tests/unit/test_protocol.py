@@ -82,3 +82,10 @@ def test_what_is_no_call_says_why(payload, code):
     with pytest.raises(RpcError) as error:
         protocol.parse_request(payload)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize("code", [b'"x"', b"null", b"[]", b"1e999", b"true"])
+def test_an_error_whose_code_is_none_is_an_error_all_the_same(code):
+    with pytest.raises(RpcError, match="odd") as error:
+        protocol.parse_answer(b'{"jsonrpc":"2.0","id":1,"error":{"code":%s,"message":"odd"}}' % code)
+    assert error.value.code == protocol.INTERNAL_ERROR

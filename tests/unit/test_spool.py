@@ -151,6 +151,21 @@ def test_a_dead_letter_is_listed_and_can_be_put_back(folder):
     assert spool.retry(8) is None
 
 
+def test_the_names_of_log_and_letters_are_durable_too(folder, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def told(descriptor):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", told)
+    spool = Spool(folder)
+    assert synced == [folder, folder.parent]
+    spool.append(batch(8))
+    spool.set_aside(spool.pending()[0], "why", "2026-01-01T00:00:00.000Z")
+    assert synced[-2:] == [folder / "dead", folder]
+
+
 def test_zeros_stand_behind_the_end_and_are_taken_for_nothing(folder, monkeypatch):
     monkeypatch.setattr(library, "AHEAD", 4000)
     spool = Spool(folder)

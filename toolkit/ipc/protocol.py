@@ -145,7 +145,10 @@ def parse_answer(payload: bytes) -> Any:
     message = _json_object(payload)
     error = message.get("error")
     if isinstance(error, dict):
-        raise RpcError(int(error.get("code", INTERNAL_ERROR)), str(error.get("message", "unknown error")))
+        code = error.get("code")
+        raise RpcError(
+            code if type(code) is int else INTERNAL_ERROR, str(error.get("message", "unknown error"))
+        )
     if "result" not in message:
         raise RpcError(INVALID_REQUEST, "an answer without a result")
     return message["result"]

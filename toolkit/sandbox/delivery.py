@@ -11,7 +11,6 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -19,7 +18,7 @@ import httpx
 from toolkit.sandbox.args import Args, form_values, json_values
 from toolkit.sandbox.bot import Bot, Webhook
 from toolkit.sandbox.pending import Update
-from toolkit.sandbox.replies import ApiError
+from toolkit.sandbox.replies import ApiError, phrase
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 20.0
@@ -133,7 +132,7 @@ class Delivery:
         except httpx.HTTPError:
             return "Webhook connection closed"
         if not response.is_success:
-            words = response.reason_phrase or HTTPStatus(response.status_code).phrase
+            words = response.reason_phrase or phrase(response.status_code)
             return f"Wrong response from the webhook: {response.status_code} {words}"
         self._obey(response)
         return ""

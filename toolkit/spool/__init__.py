@@ -272,6 +272,8 @@ class Spool:
                 self._path.rename(self._path.with_suffix(".damaged"))
                 return self._read()
             _write_all(self._file, MAGIC, 0)
+            for folder in self._path.parents[:2]:  # the log's name, and its folder's
+                sync_folder(folder)
         last = None
         for end, last, update_id, rest in scan(data, size):
             self._contents.apply(last, update_id, rest)

@@ -92,6 +92,7 @@ class DeadLetters:
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
         write_atomically(self._path(letter.update_id), msgspec.json.encode(letter))
+        sync_folder(self._folder.parent)
 
     def remove(self, update_id: int) -> None:
         """Take one away, durably."""

@@ -25,8 +25,7 @@ def formatted(args: Args, name: str, entities_name: str) -> tuple[str, list[Enti
     """
     text, mode = args.text(name), args.text("parse_mode").lower()
     if not mode:
-        given = args.objects(entities_name, "message entities")
-        return trim(text, given or find_entities(text))
+        return trim(text, _entities(args, entities_name) or find_entities(text))
     if mode == "html":
         plain, entities = parse_html(text)
     elif mode in ("markdown", "markdownv2"):
@@ -34,6 +33,14 @@ def formatted(args: Args, name: str, entities_name: str) -> tuple[str, list[Enti
     else:
         raise bad_request("unsupported parse_mode")
     return trim(plain, entities or find_entities(plain))
+
+
+def _entities(args: Args, name: str) -> list[Entity]:
+    given = args.objects(name, "message entities")
+    for each in given:
+        if not all(isinstance(each.get(field), int) for field in ("offset", "length")):
+            raise bad_request("can't parse MessageEntity: offset and length must be numbers")
+    return given
 
 
 def text_fields(args: Args) -> Message:
