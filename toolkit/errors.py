@@ -36,12 +36,6 @@ class UsageError(ToolkitError):
     exit_code = ExitCode.USAGE
 
 
-class UnhealthyError(ToolkitError):
-    """The work was done, but a bot is not well or differs from what was wanted."""
-
-    exit_code = ExitCode.UNHEALTHY
-
-
 class RefusedError(ToolkitError):
     """Nothing was done: locked, in conflict, or not permitted."""
 

@@ -2,9 +2,7 @@
 
 import os
 import re
-import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -61,11 +59,6 @@ def checked(token: str, source: str) -> str:
             f"{source} holds no bot token", "a token looks like 123456:ABC-DEF…, as @BotFather gives it"
         )
     return token
-
-
-def world_readable(path: Path) -> bool:
-    """Whether everyone on the machine may read the file's content."""
-    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def read_token(reference: TokenReference, environ: Mapping[str, str]) -> str:

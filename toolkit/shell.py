@@ -117,40 +117,6 @@ def _read_within(process: subprocess.Popen[bytes], program: str, silent_s: float
     return os.read(process.stdout.fileno(), _CHUNK)
 
 
-def spawn_detached(argv: Sequence[str], env: Mapping[str, str], cwd: str | Path, log: str | Path) -> int:
-    """Start a program that outlives this one, in a session of its own.
-
-    Parameters:
-        argv: the program, looked up on PATH, and its arguments.
-        env: the whole environment.
-        cwd: the working folder.
-        log: where its output and errors are appended, made 0600.
-
-    Returns:
-        Its process id. A caller that lives on reaps it with ``os.waitpid``.
-
-    Raises:
-        ToolkitError: the program cannot be started or the log cannot be written.
-    """
-    with _starting(argv):
-        out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            process = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=env,
-                cwd=cwd,
-                start_new_session=True,
-            )
-        finally:
-            os.close(out)
-    # It is let go of on purpose: without this, Popen complains of a child that was not waited for.
-    process.returncode = 0
-    return process.pid
-
-
 @contextmanager
 def _starting(argv: Sequence[str]) -> Iterator[None]:
     try:

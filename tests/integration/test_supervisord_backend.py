@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from toolkit import backends, shell
+from toolkit import backends
 from toolkit.backends import Phase
 from toolkit.backends.supervisord import Supervisord, daemon
 from toolkit.backends.supervisord.start import nudge
@@ -177,9 +178,9 @@ def test_two_launches_at_once_start_one_supervisord(place):
     )
     log = place.paths.home / "launches"
     argv = [sys.executable, "-W", "ignore", "-c", code, str(place.paths.home)]
-    launches = [shell.spawn_detached(argv, dict(os.environ), place.paths.home, log) for _ in range(2)]
-    codes = sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in launches)
-    assert codes == [0, 1], log.read_text()
+    with open(log, "a") as said:
+        launches = [subprocess.Popen(argv, stdout=said, stderr=said) for _ in range(2)]
+    assert sorted(launch.wait(60) for launch in launches) == [0, 1], log.read_text()
     assert "RefusedError" in log.read_text()
     conf = str(place.paths.supervisord_conf)
     ours = [

@@ -10,7 +10,6 @@ from toolkit.secrets import (
     holds_token,
     read_token,
     redact,
-    world_readable,
 )
 
 TOKEN = "123456:" + "AbC-_" * 7
@@ -54,14 +53,6 @@ def test_what_is_no_token_is_refused_without_repeating_it(text):
     with pytest.raises(SecretError, match="the file holds no bot token") as raised:
         checked(text, "the file")
     assert "AbC" not in str(raised.value) + raised.value.hint
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o604, 0o640, 0o600])
-def test_files_that_everyone_may_read(tmp_path, mode):
-    path = tmp_path / "a.token"
-    path.touch()
-    path.chmod(mode)
-    assert world_readable(path) == (mode in (0o644, 0o604))
 
 
 def test_a_token_is_read_from_where_its_reference_says(tmp_path):

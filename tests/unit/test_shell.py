@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import ToolkitError
-from toolkit.shell import run, spawn_detached
+from toolkit.shell import run
 
 
 def is_alive(pid: int) -> bool:
@@ -92,36 +92,12 @@ def test_a_process_that_left_the_group_and_holds_the_pipes_is_not_waited_for(tmp
         (["cat", "s3cret\0"], "cannot start 'cat': embedded null byte"),
     ],
 )
-def test_what_cannot_be_started_is_named_without_its_arguments(argv, said, tmp_path):
-    for start in (
-        lambda: run(argv, timeout_s=10),
-        lambda: spawn_detached(argv, dict(os.environ), tmp_path, tmp_path / "log"),
-    ):
-        with pytest.raises(ToolkitError, match=said) as caught:
-            start()
-        assert "s3cret" not in str(caught.value)
+def test_what_cannot_be_started_is_named_without_its_arguments(argv, said):
+    with pytest.raises(ToolkitError, match=said) as caught:
+        run(argv, timeout_s=10)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ToolkitError, match=f"cannot start true: No such file or directory: {tmp_path}/x"):
         run(["true"], timeout_s=10, cwd=tmp_path / "x")
-
-
-def test_a_detached_program_has_its_own_session_and_log(tmp_path):
-    log = tmp_path / "log"
-    log.write_text("before\n")
-    script = "echo out $A; echo err >&2; exec sleep 1000"
-    pid = spawn_detached(["sh", "-c", script], {"A": "1", "PATH": os.environ["PATH"]}, tmp_path, log)
-    try:
-        wait_until(lambda: log.read_text() == "before\nout 1\nerr\n")
-        assert os.getsid(pid) == pid
-        assert os.readlink(f"/proc/{pid}/cwd") == str(tmp_path)
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-
-
-def test_the_log_of_a_detached_program_is_private(tmp_path):
-    log = tmp_path / "log"
-    os.waitpid(spawn_detached(["true"], dict(os.environ), tmp_path, log), 0)
-    assert log.stat().st_mode & 0o777 == 0o600

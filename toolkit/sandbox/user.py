@@ -142,9 +142,7 @@ def _who_and_where(bot: Bot, chat_id: int | None, user: User) -> tuple[dict[str,
     sender = user_object(user_id, known)
     chat = bot.chats.chat(chat_id or user_id)
     if known and chat["id"] == user_id:
-        names: dict[str, Any] = {
-            key: sender[key] for key in ("first_name", "last_name", "username") if key in sender
-        }
+        names = {key: sender[key] for key in _NAMES if key in sender}
         chat = {"id": user_id, "type": "private", **names}
         bot.chats.learn(chat)
     return sender, chat
