@@ -129,5 +129,5 @@ class Run:
                 result = callback()
                 if isinstance(result, Awaitable):
                     await result
-            except Exception:  # the app's own code may raise anything
+            except (Exception, SystemExit):  # the app's own code may raise anything
                 self.context.logger.exception("a callback given to on_stop failed")

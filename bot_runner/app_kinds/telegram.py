@@ -248,7 +248,7 @@ class Session:
                 await work
         except TimeoutError:
             _log.error("%s took longer than %.1f s", name, seconds)
-        except Exception:  # noqa: BLE001  the app's own code may raise anything
+        except (Exception, SystemExit):  # noqa: BLE001  the app's own code may raise anything
             _log.exception("%s failed", name)
 
     def _some_time(self) -> float:

@@ -136,6 +136,17 @@ def slow_to_end(context: Context) -> ApplicationBuilder:
     return builder.post_stop(hang)
 
 
+def exits_at_its_end(context: Context) -> ApplicationBuilder:
+    """Its callback and its first hook call ``sys.exit``, as those of a script of its own would."""
+
+    async def leave(_=None) -> None:
+        sys.exit(5)
+
+    builder = build(context).post_stop(leave)
+    context.on_stop(leave)
+    return builder
+
+
 def hangs_at_its_end(context: Context) -> ApplicationBuilder:
     async def hang(_=None) -> None:
         while True:

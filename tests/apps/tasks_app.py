@@ -82,6 +82,16 @@ def interrupts(_):
     raise KeyboardInterrupt
 
 
+async def exits_when_told(context):
+    """Its callback exits, and what it is at takes a moment more."""
+    told = asyncio.Event()
+    context.on_stop(told.set)
+    context.on_stop(sys.exit)
+    await told.wait()
+    await asyncio.sleep(0.2)
+    context.logger.info("ended well")
+
+
 async def leaves_a_task_that_exits(_):
     async def exits_when_cancelled():
         try:

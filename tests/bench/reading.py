@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 
 from measure import BIN, TOOLKIT, folder, goal, paired, run, running, seconds, write_fleet
 
 IDLE = "import asyncio\n\nasync def main(bot):\n    await asyncio.Event().wait()\n"
+_UP_S, _LOOK_S = 120.0, 0.2
 HELLO = "import typer\napp = typer.Typer(rich_markup_mode=None)\n@app.command()\ndef hello(): ...\napp()\n"
 
 
@@ -108,10 +110,9 @@ def _install_sleepers(fleet: os.PathLike[str], home: os.PathLike[str]) -> None:
         history.put_in_force(Applied(f"bot{n}", "t", "supervisord", "u", "f", number) for n in range(1000))
         history.finish(number, whole=True)
     run(BIN / "supervisord", "-c", Path(home) / "supervisord.conf")
-    while (
-        run(BIN / "supervisorctl", "-c", Path(home) / "supervisord.conf", "status", check=False).stdout.count(
-            "RUNNING"
-        )
-        < 1000
-    ):
-        pass
+    status = (BIN / "supervisorctl", "-c", Path(home) / "supervisord.conf", "status")
+    end = time.monotonic() + _UP_S
+    while run(*status, check=False).stdout.count("RUNNING") < 1000:
+        if time.monotonic() > end:
+            sys.exit(f"1,000 programs did not start within {_UP_S:g} s")
+        time.sleep(_LOOK_S)

@@ -43,6 +43,12 @@ def test_an_async_bot_without_callback_is_cancelled(bot):
     assert "cancelled" in bot.messages("alice")
 
 
+def test_an_async_bot_whose_callback_exits_is_let_finish(bot):
+    bot.app("async", "tasks_app:exits_when_told").up()
+    assert bot.stop() == 0
+    assert "ended well" in bot.messages("alice")
+
+
 def test_an_async_bot_that_will_not_end_is_ended(bot):
     bot.app("async", "tasks_app:deaf_to_stop").change(stop_s=1.0).up()
     assert bot.stop() == 0
@@ -177,7 +183,9 @@ def test_a_crash_loop_is_paced_and_ends(bot):
     codes, reasons = [], []
     for _ in range(4):
         bot.start()
+        end = time.monotonic() + 20
         while bot.runner.poll() is None:
+            assert time.monotonic() < end
             reasons.append(bot.status()["reason"])
             time.sleep(0.01)
         codes.append(bot.runner.returncode)

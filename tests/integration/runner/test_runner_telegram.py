@@ -120,6 +120,20 @@ def test_what_hangs_at_the_end_takes_no_time_from_the_handlers_and_the_other_hoo
     assert not [text for text in said if "its event loop hangs" in text or "were not handled" in text]
 
 
+def test_an_exit_at_the_end_takes_nothing_from_what_follows(bot, sandbox, eventually):
+    bot.app("telegram", "echo_app:exits_at_its_end").up()
+    sandbox.say(bot.id, "/slow 0.5")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    assert bot.stop() == 0
+    said = bot.messages()
+    assert [text for text in said if " failed" in text] == [
+        "a callback given to on_stop failed",
+        "post_stop failed",
+    ]
+    assert "post_shutdown" in said
+    assert sandbox.counters(bot.id)["pending"] == 0
+
+
 def test_the_control_socket_stops_it_too(bot):
     bot.up()
     assert bot.ask("stop") == {"stopping": True}
