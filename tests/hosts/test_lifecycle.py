@@ -128,6 +128,21 @@ def test_a_bot_that_dies_at_its_start_is_retried(operator, eventually):
     assert operator.run("admin", "start-bot", "alice").stdout == "alice: RUNNING\n"
 
 
+def test_an_app_that_cannot_be_imported_is_not_tried_again(operator, eventually):
+    code = f"{operator.folder}/bots/echo.py"
+    good = operator.host.read(code)
+    owner = operator.host.out("stat", "-c", "%U:%G", code)
+    operator.host.write(code, "import no_such_module\n", 0o644, owner)
+    done = operator.run("admin", "restart-bot", "alice", code=3)
+    assert done.stdout.startswith("alice: QUARANTINED: ")
+    assert "no_such_module" in done.stdout
+    # Under supervisord the process is held for its first second.
+    bot = eventually(lambda: (b := operator.bots()["alice"])["pid"] is None and b)
+    assert (bot["state"], bot["failure"], bot["restarts"]) == ("QUARANTINED", "APP_IMPORT", 0)
+    operator.host.write(code, good, 0o644, owner)
+    assert operator.run("admin", "start-bot", "alice").stdout == "alice: RUNNING\n"
+
+
 def test_a_bot_that_left_the_fleet_is_removed(operator):
     text = operator.host.read(operator.file)
     operator.edit("  carol:\n", "  dora:\n")
