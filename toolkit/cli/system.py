@@ -25,6 +25,8 @@ def info(context: typer.Context, as_json: JsonFlag = False) -> None:
 def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "-"
     return (", ".join(value) if isinstance(value, list) else str(value)) or "-"
 
 
