@@ -25,7 +25,7 @@ from bot_runner.place import MARGIN_S
 from bot_runner.process import Usage
 from bot_runner.redaction import Redactor
 from bot_runner.side_loop import SideLoop
-from bot_runner.start_slot import HOLD_S, StartSlot
+from bot_runner.start_slot import LONGEST_TURN_S, StartSlot
 from bot_runner.state_log import StateLog
 from bot_runner.stop import Stop
 from bot_runner.stray import StrayOutput
@@ -265,7 +265,7 @@ class Runner:
             self._vitals.waits(f"waiting for its turn: {self._slot.count} bots start at once on this machine")
             if not await self._stop.race(self._slot.take()):
                 return False
-        self._side.soon(self._side.loop.call_later, HOLD_S, self._slot.release)
+        self._side.soon(self._side.loop.call_later, LONGEST_TURN_S, self._slot.release)
         return True
 
     async def _take_token(self, token: str) -> bool:

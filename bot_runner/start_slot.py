@@ -15,7 +15,7 @@ from bot_runner.pacing import growing, jittered
 
 PER_PROCESSOR = 2
 # One that waits for the Bot API, or whose app loads for long, does not hold up the others.
-HOLD_S = 5.0
+LONGEST_TURN_S = 5.0
 # A turn that never comes is no reason to stay down; spread, so that no second stampede follows.
 WAIT_S = 120.0
 _FIRST_LOOK_S = 0.05

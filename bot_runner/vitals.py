@@ -13,8 +13,6 @@ from toolkit.lifecycle import State, may_follow
 
 # More often would cost an idle bot more processor time than its polls do.
 TICK_S = 2.0
-
-
 _HISTORY = 32
 
 

@@ -111,7 +111,7 @@ class DeadLetters:
         return self._folder / f"{update_id}{suffix}"
 
 
-def summary(letter: DeadLetter) -> dict[str, Any]:
+def _summary(letter: DeadLetter) -> dict[str, Any]:
     """What is told of a dead letter, without the update, which may be long and is somebody's own."""
     return {name: getattr(letter, name) for name in letter.__struct_fields__ if name != "update"}
 
@@ -123,7 +123,7 @@ def summaries(letters: DeadLetters) -> list[dict[str, Any]]:
         OSError: the folder is there and cannot be read.
     """
     found = map(letters.get, letters.ids()[:LONGEST_LIST])
-    return [summary(letter) for letter in found if letter]
+    return [_summary(letter) for letter in found if letter]
 
 
 def folder_in(state: Path) -> Path:
