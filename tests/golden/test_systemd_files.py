@@ -146,11 +146,12 @@ def test_classes_that_a_restart_does_not_help_are_not_restarted(fleet):
     assert f"\nRestartPreventExitStatus={codes}\n" in systemd.unit(fleet, "alice", SYSTEM, MACHINE).content
 
 
-def test_the_polkit_rule_is_of_this_fleets_units_alone():
-    rule = systemd.polkit_rule(SYSTEM)
+def test_the_polkit_rule_is_of_this_fleets_units_alone(fleet):
+    rule = systemd.polkit_rule(fleet, SYSTEM)
     assert str(rule.path) == "/etc/polkit-1/rules.d/50-bot-demo.rules"
     assert 'isInGroup("bot-demo")' in rule.content
     assert "/^bot-demo(-[a-z0-9-]+\\.service|\\.target|\\.slice)$/" in rule.content
+    assert '["odd"].indexOf(subject.user)' in rule.content
 
 
 def test_no_token_is_in_a_unit(fleet):

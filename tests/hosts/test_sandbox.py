@@ -169,16 +169,55 @@ def test_systemd_has_no_complaint_of_the_files_in_place(fleet):
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
-def test_the_group_may_manage_these_units_alone_where_the_rule_is_in_place(fleet):
-    fleet.sh("usermod -aG bot-box admin")
-    restart = ("systemctl", "--no-ask-password", "restart")
-    assert fleet.run(*restart, "bot-box-bob.service", user="admin", code=None).returncode != 0
+def permit(fleet):
+    """Put the polkit rule in place, and admin into the group."""
+    fleet.run("usermod", "-aG", "bot-box", "admin")
     rule = fleet.out("toolkit", "-f", "/srv/box/fleet.yaml", "render", "--polkit")
     fleet.write("/etc/polkit-1/rules.d/50-bot-box.rules", rule + "\n")
     fleet.run("systemctl", "restart", "polkit.service")
+
+
+def test_the_group_may_manage_these_units_alone_where_the_rule_is_in_place(fleet):
+    fleet.run("usermod", "-aG", "bot-box", "admin")
+    restart = ("systemctl", "--no-ask-password", "restart")
+    assert fleet.run(*restart, "bot-box-bob.service", user="admin", code=None).returncode != 0
+    permit(fleet)
     fleet.run(*restart, "bot-box-bob.service", user="admin")
     for other in ("ssh.service", "bot-boxer-bob.service"):
         assert fleet.run(*restart, other, user="admin", code=None).returncode != 0
+
+
+START = "Authentication is required to start '$(unit)'."
+# What systemd 257 and later say where somebody brings a unit of his own.
+TRANSIENT = "Authentication is required to start transient unit '$(unit)'."
+
+
+def test_the_rule_makes_no_operator_of_a_bot_and_nobody_root(fleet, eventually):
+    permit(fleet)
+    operator = fleet.start("sleep", "1000", user="admin")
+    look = ("pgrep", "-u", "admin", "-x", "sleep")
+    mine = eventually(lambda: fleet.run(*look, code=None).stdout).strip()
+
+    def may(pid, unit="bot-box-alice.service", verb="start", message=START):
+        details = (("unit", unit), ("verb", verb), ("polkit.message", message))
+        words = [word for pair in details for word in ("--detail", *pair)]
+        action = ("--action-id", "org.freedesktop.systemd1.manage-units", "--process", pid)
+        return fleet.run("pkcheck", *action, *words, code=None).returncode == 0
+
+    try:
+        assert may(mine)
+        assert may(mine, verb="kill", message="")
+        assert not may(mine, unit="ssh.service")
+        assert not may(mine, verb="set-property", message="")
+        assert not may(mine, message=TRANSIENT)
+        # As newer versions of polkit see a bot.
+        fleet.sh("sed -i 's/^bot-box:.*/&,bot-box-bob/' /etc/group")
+        bot = fleet.out("systemctl", "show", "--value", "-p", "MainPID", "bot-box-bob.service")
+        assert "bot-box" in fleet.out("id", "-nG", "bot-box-bob").split()
+        assert not may(bot)
+    finally:
+        fleet.sh("sed -i 's/,bot-box-bob$//' /etc/group; pkill -u admin -x sleep")
+        operator.communicate(timeout=30)
 
 
 def test_all_of_it_is_back_after_a_reboot(fleet, eventually):

@@ -12,6 +12,7 @@ from toolkit.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from toolkit.deploy.execute import Report
     from toolkit.deploy.plan import Step
+    from toolkit.fleet.model import Fleet
     from toolkit.paths import FleetPaths
 
 TakeOver = Annotated[bool, typer.Option("--take-over", help="Deploy it from this fleet file from now on.")]
@@ -106,7 +107,7 @@ def render(
         raise UsageError("give one of --out DIR, --stdout, --polkit")
     fleet, paths = invocation(context).load()
     if polkit:
-        _print_polkit_rule(paths)
+        _print_polkit_rule(fleet, paths)
         return
     prepared = prepare(fleet, paths, to_run=False)
     relative = [(_within(paths, file.path), file) for file in prepared.files]
@@ -128,13 +129,13 @@ def render(
             echo(f"wrote {len(relative)} files to {out}")
 
 
-def _print_polkit_rule(paths: "FleetPaths") -> None:
+def _print_polkit_rule(fleet: "Fleet", paths: "FleetPaths") -> None:
     from toolkit.place import SYSTEM_SYSTEMD
     from toolkit.render.systemd import polkit_rule
 
     if paths.place != SYSTEM_SYSTEMD:
         raise UsageError(f"no polkit rule is needed for {paths.place}", "it is for systemd in system mode")
-    rule = polkit_rule(paths)
+    rule = polkit_rule(fleet, paths)
     echo(rule.content.rstrip("\n"))
     note(f"put it into {rule.path}, and operators into the group {paths.group}")
 

@@ -48,9 +48,15 @@ def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Rend
     return files
 
 
-def polkit_rule(paths: FleetPaths) -> RenderedFile:
-    """What lets the fleet's group start and stop its units without being root: polkit(8), from 0.106 on."""
-    return _shared("polkit.rules.j2", paths, paths.polkit_rule)
+def polkit_rule(fleet: Fleet, paths: FleetPaths) -> RenderedFile:
+    """What lets the fleet's group start and stop its units without being root: polkit(8), from 0.106 on.
+
+    It leaves out who is in the group only as a bot, and units that are not installed, which systemd tells
+    apart by nothing but the message: systemd PR #34651.
+    """
+    users = sorted({type_.user for type_ in fleet.types.values() if type_.user})
+    content = _template("polkit.rules.j2").render(marker=MARKER, paths=paths, users=users)
+    return RenderedFile(paths.polkit_rule, content, _MODE)
 
 
 def unit(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, enabled: bool = True) -> RenderedFile:
