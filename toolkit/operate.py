@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from toolkit import revisions
-from toolkit.backends import UP, Backend, Phase
+from toolkit.backends import STOP_S, UP, Backend, Phase
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
 from toolkit.errors import RefusedError, UsageError
@@ -17,7 +17,6 @@ from toolkit.observe import ANSWER_S, BotView, observe
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
 
-STOP_S = 630.0
 Tell = Callable[[str], None]
 _FAILED = (State.FAILED, State.QUARANTINED)
 _DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)

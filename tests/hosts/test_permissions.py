@@ -78,6 +78,27 @@ def test_with_polkits_rule_it_may_start_and_stop_the_fleets_bots_and_no_other_un
     fleet.host.run("systemctl", "is-active", "--quiet", "ssh.service")
 
 
+def test_a_deploy_that_was_broken_off_before_systemd_read_the_units_is_finished_by_the_next(fleet):
+    fleet.run("up")
+    fleet.edit("  echo:\n", "  echo:\n    environment: {NEW: set}\n")
+    fleet.host.sh('toolkit -f "$1" render --out /tmp/new; cp -r /tmp/new/etc/systemd /etc/', fleet.file)
+    fleet.run("deploy")
+    assert fleet.run("plan").stdout == "3 no-op\n"
+    environ = fleet.host.sh("tr '\\0' '\\n' < /proc/$1/environ", pids(fleet)["alice"])
+    assert "NEW=set" in environ.splitlines()
+    fleet.edit("    environment: {NEW: set}\n", "")
+    fleet.run("deploy")
+
+
+def test_a_lost_unit_is_put_back_also_where_the_bot_file_alone_changed(fleet):
+    fleet.run("up")
+    unit = f"/etc/systemd/system/bot-{fleet.fleet}-bob.service"
+    fleet.host.run("rm", unit)
+    fleet.edit("greeting: Ahoy", "greeting: Moin")
+    fleet.run("deploy")
+    fleet.host.run("test", "-e", unit)
+
+
 def test_limits_change_live_and_no_drift_stays(fleet):
     fleet.run("up")
     before = pids(fleet)

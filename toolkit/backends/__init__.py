@@ -25,6 +25,8 @@ class Phase(StrEnum):
 
 
 UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
+# Seconds in which bots must have stopped whose own time to drain is not known.
+STOP_S = 630.0
 
 
 @dataclass(frozen=True, slots=True)

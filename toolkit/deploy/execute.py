@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit import ground, revisions
-from toolkit.backends import Backend
+from toolkit.backends import STOP_S, Backend
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.plan import Action, InForce, Step, plan
@@ -26,6 +26,8 @@ from toolkit.place import PRIVATE_SUPERVISORD
 from toolkit.render import RenderedFile
 from toolkit.revisions import Applied, Revisions
 
+# Beyond its time to drain, for the supervisor to kill it.
+_STOP_MARGIN_S = 5.0
 COMING = (State.STARTING, State.INITIALIZING, State.RELOADING)
 
 
@@ -84,6 +86,7 @@ class _Deploy:
     number: int
     options: Options
     by_path: dict[Path, RenderedFile]
+    found: Mapping[str, InForce]
     touched: list[Path] = field(default_factory=list)
 
     @property
@@ -112,10 +115,22 @@ class _Deploy:
             remove(path)
             self.touched.append(path)
 
-    def reload(self) -> None:
-        """Have the supervisor read its units, once, if one of them was written or taken away."""
-        if any(path.parent == self.paths.units for path in self.touched):
+    def reload(self, steps: Sequence[Step]) -> None:
+        """Have the supervisor read its units, once, if one of them was written or taken away.
+
+        That may have been by a deploy that was broken off before it came here.
+        """
+        touched = any(path.parent == self.paths.units for path in self.touched)
+        due = any(step.unit_changed or step.action in (Action.LIMIT, Action.REMOVE) for step in steps)
+        if touched or due:
             self.backend.reload([bot for bot, want in self.prepared.wanted.items() if not want.held])
+
+    def stop_s(self, bots: Sequence[str]) -> float:
+        """Seconds in which bots must have stopped: the longest that one has to drain, by old file and new."""
+        old = [have.bot_file for bot in bots if (have := self.found.get(bot))]
+        new = [want.bot_file for bot in bots if (want := self.prepared.wanted.get(bot))]
+        known = [file.stop_s + _STOP_MARGIN_S for file in (*old, *new) if file]
+        return max(known, default=STOP_S)
 
     def put_in_force(self, bots: Sequence[str]) -> None:
         """Remember what the supervisor now has for these bots."""
@@ -168,7 +183,8 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         _check_owner(history, fleet, take_over=options.take_over)
         alive = backend.alive()
         if not alive and paths.place != PRIVATE_SUPERVISORD:
-            backend.launch()  # which it refuses in its own words: the service is another's
+            backend.launch()  # which is refused in its own words: the service is another's
+            alive = True
         if not alive and not options.launch:
             raise RefusedError(
                 f"the supervisor of fleet {fleet.name} is not running", "start it with `toolkit up`"
@@ -187,15 +203,15 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         by_path = {file.path: file for file in prepared.files}
         history.claim(fleet.file)
         if alive and all(step.action is Action.NOTHING for step in steps):
-            work = _Deploy(prepared, backend, history, 0, options, by_path)
+            work = _Deploy(prepared, backend, history, 0, options, by_path, found)
             _refresh(work, steps)
-            work.reload()
+            work.reload(steps)
             history.note_sources(fleet.sources)
             _await_coming(work, found, report)
             return report
         backend.check(prepared.files)
         report.revision = history.begin(fleet.file, prepared.files)
-        work = _Deploy(prepared, backend, history, report.revision, options, by_path)
+        work = _Deploy(prepared, backend, history, report.revision, options, by_path, found)
         whole = False
         try:
             (_apply if alive else _launch)(work, steps, report)
@@ -232,7 +248,8 @@ def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
     """Everything in place first, then the supervisor, which starts what may run."""
     for step in steps:
         if step.action is Action.REMOVE:
-            _forget(work, step.bot)
+            _take_away(work, step.bot)
+            work.history.forget(step.bot)
     wanted_units = {work.paths.unit(bot) for bot in work.prepared.wanted}
     for stale in set(work.paths.units.glob("*.conf")) - wanted_units:
         remove(stale)
@@ -248,18 +265,13 @@ def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
 
 def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
     """Change a running fleet: removals, then all that was down at once, then restarts one by one."""
-    for step in steps:
-        if step.action is Action.REMOVE:
-            _tell(work, step)
-            work.backend.stop([step.bot], work.options.wait_s)
-            work.backend.remove(step.bot)
-            _forget(work, step.bot)
+    gone = [step for step in steps if step.action is Action.REMOVE]
+    _remove_all(work, gone)
     _refresh(work, steps)
-    for step in steps:
-        # Also one that is only to be started again after the fleet was down.
-        if step.unit_changed or step.action in (Action.LIMIT, Action.START, Action.UPDATE):
-            work.write(work.paths.unit(step.bot))
-    work.reload()
+    work.reload(steps)
+    # Last, so that a deploy that is broken off before leaves them to be removed.
+    for step in gone:
+        work.history.forget(step.bot)
     _limit_all(work, [step for step in steps if step.action is Action.LIMIT])
     _start_all(work, [step for step in steps if step.action in (Action.START, Action.UPDATE)], report)
     restarts = [step for step in steps if step.action is Action.RESTART]
@@ -271,13 +283,25 @@ def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
 
 
 def _refresh(work: _Deploy, steps: list[Step]) -> None:
-    """Bring files up to date that differ in what does not change how a bot runs, or that somebody edited."""
+    """Bring units up to date, and what else differs or was edited, but for bot files that take a restart."""
     for path in work.shared:
         work.write(path)
     for step in steps:
         if step.action is Action.NOTHING:
             work.write(work.paths.botfile(step.bot))
+        if step.action is not Action.REMOVE:
             work.write(work.paths.unit(step.bot))
+
+
+def _remove_all(work: _Deploy, steps: list[Step]) -> None:
+    """Drain bots that left the fleet, all at once, and take them out of force."""
+    for step in steps:
+        _tell(work, step)
+    bots = [step.bot for step in steps]
+    work.backend.stop(bots, work.stop_s(bots))
+    for step in steps:
+        work.backend.remove(step.bot)
+        _take_away(work, step.bot)
 
 
 def _limit_all(work: _Deploy, steps: list[Step]) -> None:
@@ -292,7 +316,8 @@ def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
         _tell(work, step)
         work.write(work.paths.botfile(step.bot))
     # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
-    work.backend.stop([step.bot for step in steps], work.options.wait_s)
+    bots = [step.bot for step in steps]
+    work.backend.stop(bots, work.stop_s(bots))
     for step in steps:
         if step.unit_changed:
             work.backend.remove(step.bot)
@@ -306,7 +331,7 @@ def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
 def _restart(work: _Deploy, step: Step, report: Report) -> None:
     _tell(work, step)
     work.write(work.paths.botfile(step.bot))
-    work.backend.stop([step.bot], work.prepared.wanted[step.bot].bot_file.stop_s + 5)
+    work.backend.stop([step.bot], work.stop_s([step.bot]))
     if step.unit_changed:
         work.backend.remove(step.bot)
         work.backend.add(step.bot)
@@ -315,11 +340,10 @@ def _restart(work: _Deploy, step: Step, report: Report) -> None:
     report.views += work.settle([step.bot])
 
 
-def _forget(work: _Deploy, bot: str) -> None:
+def _take_away(work: _Deploy, bot: str) -> None:
     """Remove a bot's unit and bot file; its log and what it stored stay."""
     work.remove(work.paths.unit(bot))
     work.remove(work.paths.botfile(bot))
-    work.history.forget(bot)
 
 
 def _await_coming(work: _Deploy, found: Mapping[str, InForce], report: Report) -> None:

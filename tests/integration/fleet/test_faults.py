@@ -1,5 +1,6 @@
 """What an operator meets at three in the morning."""
 
+import json
 import os
 import random
 import resource
@@ -39,6 +40,15 @@ def test_a_command_that_is_killed_is_finished_by_the_next(up):
         assert up.states() == THREE
         assert len(up.runners()) == 3
         assert any(greeting in text for text in up.ask("alice", "x"))
+
+
+def test_a_bot_that_leaves_the_fleet_drains_however_short_the_wait(up):
+    text = up.fleet.read_text()
+    up.fleet.write_text(text[: text.index("  carol:")])
+    up.run("deploy", "--wait", "0")
+    record = json.loads((up.home / "bots" / "carol" / "run.json").read_text())
+    assert (record["pid"], record["last_exit"]["kind"]) == (None, "stopped")
+    assert sorted(up.bots()) == ["alice", "bob"]
 
 
 def test_up_that_is_killed_is_finished_by_the_next(operator):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from toolkit.backends import NotRunningError, Phase, UnitStatus
+from toolkit.backends import STOP_S, NotRunningError, Phase, UnitStatus
 from toolkit.backends.systemd import where
 from toolkit.backends.systemd.bus import Bus
 from toolkit.backends.systemd.jobs import Jobs
@@ -17,7 +17,6 @@ from toolkit.render import systemd_marks as marks
 
 CALL_S = 25.0
 START_S = 30.0
-END_S = 630.0
 _LONGEST = 200
 LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
 NO_LIMIT = 2**64 - 1
@@ -76,7 +75,7 @@ class Systemd:
         """Stop the fleet's target, and with it all bots. systemd itself goes on."""
         # The target's own job does not wait for those of its bots.
         services = [self._paths.service(bot) for bot in self.units()]
-        stop(self._manager, [self._paths.target, *services], END_S)
+        stop(self._manager, [self._paths.target, *services], STOP_S)
         return ()
 
     def units(self) -> dict[str, UnitStatus]:
