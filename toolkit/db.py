@@ -9,6 +9,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import make_private
 
 BUSY_S = 5.0
+HINT = "check the folder's mode and free space; the bots run on without the database"
 
 MIGRATIONS = (
     """
@@ -45,14 +46,16 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open the database, made and brought to the present version where needed.
 
     Raises:
-        ToolkitError: it cannot be opened, is damaged, or was written by a newer toolkit.
+        ToolkitError: it is a link, cannot be opened, is damaged, or was written by a newer toolkit.
     """
-    hint = "check the folder's mode and free space; the bots run on without the database"
+    # Operators may write in the folder: a link of theirs would have root make or change another file.
+    if path.is_symlink():
+        raise ToolkitError(f"{path} is a symbolic link", "remove it, and see who made it")
     try:
         make_private(path.parent)
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     except (sqlite3.Error, OSError) as error:
-        raise ToolkitError(f"{path}: {error}", hint) from None
+        raise ToolkitError(f"{path}: {error}", HINT) from None
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -60,7 +63,7 @@ def connect(path: Path) -> sqlite3.Connection:
         _migrate(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise ToolkitError(f"{path}: {error}", hint) from None
+        raise ToolkitError(f"{path}: {error}", HINT) from None
     except ToolkitError:
         connection.close()
         raise

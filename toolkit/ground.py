@@ -112,9 +112,12 @@ def _home_mode(paths: FleetPaths) -> int:
 
 def _make_file(path: Path, mode: int, group: int) -> None:
     # Operators may write in the folder: no link of theirs is followed.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, mode)
     try:
         found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError(f"{path} is no file", "remove it, and see who made it")
         if found.st_gid != group:
             os.fchown(descriptor, -1, group)
         if stat.S_IMODE(found.st_mode) != mode:

@@ -1,5 +1,6 @@
 """One change of a fleet at a time."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -24,12 +25,13 @@ def changing(path: Path, what: str) -> Iterator[None]:
     """
     try:
         make_private(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Operators may write in the folder: what a link of theirs leads to would be overwritten, as root.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RefusedError(
-            f"{path}: {error.strerror}",
-            "run it as the owner of the fleet, or in system mode as root or a member of its group",
-        ) from None
+        hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
+        if error.errno == errno.ELOOP:
+            hint = "it is a symbolic link: remove it, and see who made it"
+        raise RefusedError(f"{path}: {error.strerror}", hint) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

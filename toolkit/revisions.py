@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit import db
+from toolkit.errors import ToolkitError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
@@ -44,8 +45,12 @@ def actor() -> str:
     """Who changes the fleet: the user, and behind sudo the one who called it."""
     import getpass
 
+    try:
+        own = getpass.getuser()
+    except (KeyError, OSError):  # a user of no name, as containers have them
+        own = str(os.getuid())
     user = os.environ.get("SUDO_USER")
-    return f"{getpass.getuser()} for {user}" if user else getpass.getuser()
+    return f"{own} for {user}" if user else own
 
 
 class Revisions:
@@ -204,5 +209,7 @@ def opened(paths: FleetPaths) -> Iterator[Revisions]:
     connection = db.connect(paths.database)
     try:
         yield Revisions(connection, paths.home)
+    except sqlite3.Error as error:
+        raise ToolkitError(f"{paths.database}: {error}", db.HINT) from None
     finally:
         connection.close()

@@ -33,6 +33,23 @@ def test_folders_are_made_private(tmp_path):
     files.remove(tmp_path / "a" / "nothing")
 
 
+def test_a_lock_that_is_a_link_leaves_alone_what_it_leads_to(tmp_path):
+    (tmp_path / "precious").write_text("x")
+    (tmp_path / "fleet.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(RefusedError) as caught, changing(tmp_path / "fleet.lock", "toolkit up"):
+        pass
+    assert "symbolic link" in caught.value.hint
+    assert (tmp_path / "precious").read_text() == "x"
+
+
+def test_who_has_no_name_may_change_the_fleet_too(tmp_path, monkeypatch):
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    with changing(tmp_path / "fleet.lock", "toolkit up"):
+        assert f"of {2**31 - 7} (pid" in (tmp_path / "fleet.lock").read_text()
+
+
 HOLD = """
 import sys, pathlib
 from toolkit.lock import changing

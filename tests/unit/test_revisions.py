@@ -48,6 +48,24 @@ def test_the_applied_manifest_survives_and_forgets(paths, tmp_path):
         assert history.held() == set()
 
 
+def test_a_database_that_is_a_link_is_refused(paths, tmp_path):
+    paths.home.mkdir()
+    paths.database.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ToolkitError, match="symbolic link"), revisions.opened(paths):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_sqlite_complains_of_is_told_with_its_place(paths):
+    with revisions.opened(paths):
+        pass
+    sqlite3.connect(paths.database, isolation_level=None).execute("DROP TABLE held")
+    with pytest.raises(ToolkitError) as caught, revisions.opened(paths) as history:
+        history.hold(["alice"])
+    assert str(paths.database) in caught.value.message
+    assert caught.value.hint
+
+
 def test_a_bot_that_is_held_is_released(paths):
     with revisions.opened(paths) as history:
         history.hold(["bob", "alice"])
