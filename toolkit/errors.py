@@ -1,6 +1,6 @@
 """Every exception of the toolkit: what happened, what to do, and the exit code that says so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 
@@ -54,6 +54,13 @@ class BackendError(ToolkitError):
     """The supervisor cannot be reached or did not do what it was asked."""
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal might obey, or cannot show, written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One fault in a fleet's files.
@@ -79,11 +86,14 @@ class Problem:
 
 
 class InvalidFleetError(ToolkitError):
-    """The fleet's files have faults; all of them are in ``problems``."""
+    """The fleet's files have faults; all of them are in ``problems``, fit for a terminal."""
 
     exit_code = ExitCode.USAGE
 
     def __init__(self, problems: list[Problem]) -> None:
+        problems = [
+            replace(one, message=printable(one.message), hint=printable(one.hint)) for one in problems
+        ]
         count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
         lines = "".join(f"\n  {problem}" for problem in problems)
         super().__init__(f"the fleet has {count}{lines}", "mend them and run `toolkit validate`")

@@ -12,44 +12,17 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from supervisor.datatypes import RestartWhenExitUnexpected
 
+from tests.hostile.texts import TEXT
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths
 from toolkit.render import Machine, supervisord
-from toolkit.render.supervisord_text import UnfitError, ini, unfit_variable, variable
+from toolkit.render.supervisord_text import UnfitError, command_of, ini, unfit_variable, variable
 
 MACHINE = Machine("/opt/toolkit/bin/python")
 # Fixtures are functions without state here.
 RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-
-PIECES = st.sampled_from(
-    [
-        *(
-            " ;",
-            " #",
-            ";",
-            "#",
-            "%(here)s",
-            "%(ENV_HOME)s",
-            "%%",
-            "%",
-            "%(",
-            ")s",
-            "'",
-            '"',
-            "\\",
-            "\\\\",
-            "=",
-        ),
-        *(":", ",", "$X", "[program:x]", " ", "é", "~", "x", "//", "..", "*", "autostart=true", "\U0001f600"),
-        *("\n", "\n  ", "\n;", "\n[x]\n", "\t", "\r", "\0", "\u00a0", "\u2028", "\x85", "\x0b", "\x1c"),
-    ]
-)
-TEXT = st.lists(PIECES | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), max_size=8).map(
-    "".join
-)
 
 NO_PATH = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 
@@ -160,14 +133,17 @@ def test_paths_are_read_back_or_refused(fleet, read_back, tmp_path_factory, text
     odd = replace(fleet.types["odd"], directory=directory, python=python)
     fleet = replace(fleet, types={**fleet.types, "odd": odd})
     home = tmp_path_factory.getbasetemp() / "paths"
-    found = [problem.path for problem in supervisord.problems(fleet, FleetPaths("demo", home), MACHINE)]
+    paths = FleetPaths("demo", home)
+    found = [problem.path for problem in supervisord.problems(fleet, paths, MACHINE)]
     if NO_PATH.search(text):
         assert found == ["types.odd.directory", "types.odd.python"]
         return
     assert found == []
     program = read_back(fleet, home)[1]["demo-odd"]
     assert program.directory == directory
-    assert shlex.split(program.command)[0] == f"/opt/{text}/bin/bot-runner"
+    command = [f"/opt/{text}/bin/bot-runner", str(paths.botfile("odd"))]
+    assert shlex.split(program.command) == command
+    assert command_of(supervisord.unit(fleet, "odd", paths, MACHINE).content) == command
 
 
 @settings(max_examples=80, **RELAXED)

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.hostile.texts import TEXT
 from toolkit.fleet.addresses import prefixes
 from toolkit.fleet.model import Resources
 from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
 from toolkit.render import Machine, UnfitError, systemd
+from toolkit.render.systemd_text import program_of
 from toolkit.secrets import TokenReference
 
 MACHINE = Machine("/opt/toolkit/bin/python", systemd=252)
@@ -24,30 +26,6 @@ SYSTEM = fleet_paths("demo", place=SYSTEM_SYSTEMD)
 ALLOWED = prefixes(["localhost", "link-local", "multicast", "149.154.160.0/20", "2001:67c:4e8::/48"])
 # Fixtures are functions without state here.
 RELAXED = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-
-PIECES = st.sampled_from(
-    [
-        *("%", "%%", "%n", "%h", "$", "$$", "${HOME}", "$HOME", "'", '"', "\\", "\\\\", "\\x41", "\\n", "`"),
-        *(" ", "  ", "\t", ";", " ; ", "#", "=", ":", "@", "-", "+", "!", "!!", "~", "*", "[Service]", "é"),
-        *(
-            "\n",
-            "\n[Unit]\n",
-            "\\\n",
-            "\r",
-            "\x1b[31m",
-            "\x7f",
-            "\x01",
-            "\u00a0",
-            "\u2028",
-            "\x85",
-            "\U0001f600",
-        ),
-        *("\0", "\ufeff", "\ufffe", "\ufdd0", "//", "/../", "/.", "|", "&&", "\\x00", "--", "file:"),
-    ]
-)
-TEXT = st.lists(PIECES | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), max_size=8).map(
-    "".join
-)
 
 
 @pytest.fixture
@@ -135,6 +113,7 @@ def test_paths_are_read_back_or_refused(fleet, reader, folder, python, token, ho
     assert words[1:] == [str(paths.botfile("odd"))]
     # systemd tidies the program's own path, as the kernel would.
     assert os.path.normpath(words[0]) == os.path.normpath(f"/opt/{python}/bin/bot-runner")
+    assert program_of(systemd.unit(fleet, "odd", paths, MACHINE).content) == f"/opt/{python}/bin/bot-runner"
     assert reader.setting(section, "StandardInputFile") == token_file
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from toolkit.botfile import App
 from toolkit.deploy import reach
+from toolkit.errors import InvalidFleetError, Problem
 from toolkit.fleet.model import Bot, Fleet, Position, Type
 from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SYSTEMD
@@ -52,6 +53,15 @@ def found(machine=MACHINE, **type_) -> list[tuple[str, str]]:
 
 def test_what_every_user_can_read_is_fine():
     assert found(app=App(kind="exec", argv=("/usr/bin/env", "x"), search=("/usr",))) == []
+
+
+def test_a_path_is_told_without_what_a_terminal_would_obey():
+    fleet_file = Path("/srv/fleet.yaml")
+    hostile = Problem(str(fleet_file), 3, "types.t.python", "/tmp/\x1b[31m\n x", "\x9b1m")
+    assert InvalidFleetError([hostile]).message.splitlines() == [
+        "the fleet has 1 problem",
+        r"  /srv/fleet.yaml:3: types.t.python: /tmp/\x1b[31m\n x (\x9b1m)",
+    ]
 
 
 @pytest.mark.parametrize("place", ["/root/x", "/home/me/x", "/tmp/x", "/var/tmp/x", "/run/user/1000/x"])

@@ -4,8 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from toolkit.errors import Problem
-from toolkit.fleet.sources import Document, printable
+from toolkit.errors import Problem, printable
+from toolkit.fleet.sources import Document
 from toolkit.fleet.yaml_tree import Path
 
 # Wider than what is surely a token: in a message it costs nothing to hide too much.

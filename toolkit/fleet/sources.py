@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, printable
 from toolkit.fleet import yaml_tree
 from toolkit.fleet.model import Source
 from toolkit.secrets import holds_token
@@ -39,13 +39,6 @@ class Document:
     def absolute(self, value: str) -> str:
         """A path of the file as an absolute one."""
         return os.path.normpath(os.path.join(self.folder, value))
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal might obey, or cannot show, written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def fleet_document(path: Path) -> Document:

@@ -16,6 +16,8 @@ from toolkit.render import UnfitError
 # and no comment to begin.
 _NOTHING = "%(here).0s"
 _COMMENT = re.compile(r"(?<=\s)(?=[;#])")
+# A value goes on in lines that are indented.
+_COMMAND = re.compile(r"^command=(.*(?:\n    .*)*)$", re.MULTILINE)
 _NOT_EXPRESSIBLE = {"\r": "a carriage return", "\0": "a NUL"}
 # What XML 1.0 (2.2) has no place for, and so none of supervisord's answers, which repeat paths.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -68,6 +70,15 @@ def ini_twice(text: str) -> str:
 def shell_words(words: Sequence[str]) -> str:
     """A command as one line, for `ini`."""
     return shlex.join(words)
+
+
+def command_of(unit: str) -> list[str]:
+    """The words of a rendered unit's command; none where it has no such line."""
+    found = _COMMAND.search(unit)
+    if found is None:
+        return []
+    text = found[1].replace("\n    ", "\n").replace(_NOTHING, "").replace("%%", "%")
+    return shlex.split(text)
 
 
 def variable(name: str, value: str) -> str:

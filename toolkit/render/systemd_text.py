@@ -18,6 +18,7 @@ _NOT_TEXT = re.compile(
 )
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ESCAPED = re.compile('[\\\\"%\x01-\x1f\x7f]')
+_EXEC = re.compile(r'^ExecStart=":([^"]*)"', re.MULTILINE)
 _ENDS_LINE = re.compile("[\n\r]")
 # What `string_is_safe` of its source refuses in a program's path.
 _NOT_IN_PROGRAM = re.compile("[\x01-\x1f\x7f'\"\\\\]")
@@ -62,6 +63,12 @@ def path(text: str) -> str:
     escaped = text.replace("%", "%%")
     # A slash at the end is dropped; behind white space or a backslash it keeps them from being taken away.
     return escaped + "/" if escaped[-1:].isspace() or escaped.endswith("\\") else escaped
+
+
+def program_of(unit: str) -> str:
+    """The program that a rendered unit starts, whose path needs no escapes but `%%`; "" without one."""
+    found = _EXEC.search(unit)
+    return found[1].replace("%%", "%") if found else ""
 
 
 def _escape(found: re.Match[str]) -> str:

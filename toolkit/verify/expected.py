@@ -3,7 +3,6 @@
 import os
 import pwd
 import re
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +13,10 @@ from toolkit import botfile, revisions
 from toolkit.botfile import BotFile
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.paths import FleetPaths
-from toolkit.render import RenderedFile
+from toolkit.render import RenderedFile, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
 
 VERSION = 1
-_COMMAND = re.compile(r"^(?:command|ExecStart)=(.*)$", re.MULTILINE)
 _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
 
 
@@ -187,9 +185,7 @@ def _file(file: RenderedFile) -> File:
 
 def _python(unit: str) -> str:
     """The interpreter beside the runner that a unit starts."""
-    command = _COMMAND.search(unit)
-    words = shlex.split(command[1].replace("%%", "%")) if command else []
-    runner = words[0].lstrip(":") if words else sys.executable
+    runner = systemd_text.program_of(unit) or next(iter(supervisord_text.command_of(unit)), sys.executable)
     return os.path.join(os.path.dirname(runner), "python")
 
 

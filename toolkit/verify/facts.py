@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,10 +86,12 @@ class Facts:
     pythons: Mapping[str, str] = field(default_factory=dict)
 
 
-_STAT = 'for f; do stat -c "%a|%U|%G|%F|%s|%n" -- "$f" 2>/dev/null; done; true'
-_READ = 'for f; do [ ! -r "$f" ] || { printf "%s|" "$f"; base64 -w0 < "$f"; echo; }; done'
+# A path may have line breaks in it: lines name an argument by its place, which stands before the first |.
+_EACH = "i=-1; for f; do i=$((i+1)); "
+_STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s" -- "$f" 2>/dev/null; done; true'
+_READ = _EACH + '[ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'
 _LOGS = (
-    'for f; do printf "%s|" "$f"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
+    _EACH + 'printf "$i|"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
     " | { s=0; while read n; do s=$((s+n)); done; echo $s; }; done"
 )
 _PROCESS = (
@@ -97,20 +100,22 @@ _PROCESS = (
     " cat /proc/$p/status /proc/$p/limits 2>/dev/null; done; true"
 )
 _REVEALING = (
-    'for f; do tail -c 2000000 -- "$f" 2>/dev/null'
-    ' | grep -aqE "(^|[^0-9])[0-9]{3,20}:[A-Za-z0-9_-]{30,}" && printf "%s\\n" "$f"; done; true'
+    _EACH + 'tail -c 2000000 -- "$f" 2>/dev/null'
+    ' | grep -aqE "(^|[^0-9])[0-9]{3,20}:[A-Za-z0-9_-]{30,}" && echo "$i|"; done; true'
 )
 _PYTHON = (
-    'for p; do printf "%s|" "$p"; "$p" -c "import sys, toolkit, bot_runner;'
-    " print('.'.join(map(str, sys.version_info[:3])), toolkit.__version__)\" 2>&1 | tail -n1; done"
+    _EACH + 'echo "$i|$("$f" -c "import sys, toolkit, bot_runner;'
+    " print('.'.join(map(str, sys.version_info[:3])), toolkit.__version__)\" 2>&1 | tail -n1)\"; done"
+)
+_SPACE = (
+    _EACH + """echo "$i|$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')"""
+    """ $(df -Pi "$f" 2>/dev/null | awk 'NR==2 {print $4}')"; done"""
 )
 _HOST = """
 echo "now=$(date +%s)"
 sed -n 's/^\\(MemTotal\\|MemAvailable\\): *\\([0-9]*\\) kB/\\1=\\2/p' /proc/meminfo
 echo "files=$(cat /proc/sys/fs/file-nr | tr '\\t' ' ')"
 echo "nr_open=$(cat /proc/sys/fs/nr_open)"
-for f; do [ -z "$f" ] || { echo "free:$f=$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')";
-  echo "inodes:$f=$(df -Pi "$f" 2>/dev/null | awk 'NR==2 {print $4}')"; }; done
 [ ! -d /run/systemd/system ] || echo systemd=yes
 command -v timedatectl >/dev/null && timedatectl show -p CanNTP -p NTP -p NTPSynchronized 2>/dev/null
 for u in supervisor supervisord; do echo "enabled:$u=$(systemctl is-enabled $u.service 2>/dev/null)"; done
@@ -136,14 +141,16 @@ def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
     return Facts(
         views=views,
         fault=fault,
-        files=_files(_run(host, _STAT, _looked_at(wanted))),
-        texts=_texts(_run(host, _READ, [*units, *own, *shared])),
-        logs={path: int(size) for path, size in _pairs(_run(host, _LOGS, logs), "|")},
-        processes=dict(_processes(_run(host, _PROCESS, pids))),
+        files=dict(_files(_each(host, _STAT, _looked_at(wanted)))),
+        texts=dict(_texts(_each(host, _READ, [*units, *own, *shared]))),
+        logs={path: int(size) for path, size in _each(host, _LOGS, logs)},
+        processes=dict(_processes(_printed(host, _PROCESS, pids).splitlines())),
         units=_units(host, wanted),
-        revealing=frozenset(_run(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])),
-        host=dict(_pairs(_run(host, _HOST, [wanted.home, wanted.logs]), "=")),
-        pythons=dict(_pairs(_run(host, _PYTHON, sorted({bot.python for bot in wanted.bots})), "|")),
+        revealing=frozenset(
+            path for path, _ in _each(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])
+        ),
+        host=_machine(host, wanted),
+        pythons=dict(_each(host, _PYTHON, sorted({bot.python for bot in wanted.bots}))),
     )
 
 
@@ -152,17 +159,23 @@ def ask(host: Host, command: Sequence[str]) -> CommandResult:
     return host.run(f"timeout {RUN_S} {' '.join(['%s'] * len(command))}", *command)
 
 
-def _run(host: Host, script: str, arguments: Sequence[str]) -> list[str]:
-    """The lines that a script prints of its arguments."""
-    lines: list[str] = []
+def _printed(host: Host, script: str, arguments: Sequence[str] = ()) -> str:
+    """What a script prints."""
+    done = ask(host, ["sh", "-c", script, "sh", *arguments])
+    if done.rc not in (0, 1):
+        words = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.rc}"
+        raise ToolkitError(f"the host cannot be looked at: {words}", "see that a shell can be had there")
+    return done.stdout
+
+
+def _each(host: Host, script: str, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What a script made with ``_EACH`` prints of its arguments: each with the rest of its line."""
     for start in range(0, len(arguments), _CHUNK):
         chunk = arguments[start : start + _CHUNK]
-        done = ask(host, ["sh", "-c", script, "sh", *chunk])
-        if done.rc not in (0, 1):
-            words = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.rc}"
-            raise ToolkitError(f"the host cannot be looked at: {words}", "see that a shell can be had there")
-        lines += done.stdout.splitlines()
-    return lines
+        for line in _printed(host, script, chunk).split("\n"):
+            place, sign, rest = line.partition("|")
+            if sign:
+                yield chunk[int(place)], rest
 
 
 def _views(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
@@ -180,28 +193,28 @@ def _looked_at(wanted: Expected) -> list[str]:
     for bot in wanted.bots:
         socket = bot.bot.files.socket
         paths += [bot.unit.path, bot.bot_file.path, socket, socket.rpartition("/")[0]]
-        paths += [bot.secret] if bot.secret else []
+        paths += [bot.secret, os.path.dirname(bot.secret)] if bot.secret else []
         paths += [bot.bot.files.log] if bot.bot.files.log else []
         paths += [f"{wanted.wants}/{bot.unit.path.rpartition('/')[2]}"] if wanted.wants else []
     return paths
 
 
-def _files(lines: Iterable[str]) -> dict[str, FileFact]:
-    found = {}
-    for line in lines:
-        mode, user, group, kind, size, path = line.split("|", 5)
-        found[path] = FileFact(int(mode, 8), user, group, kind, int(size))
-    return found
+def _files(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, FileFact]]:
+    for path, line in told:
+        mode, user, group, kind, size = line.split("|")
+        yield path, FileFact(int(mode, 8), user, group, kind, int(size))
 
 
-def _texts(lines: Iterable[str]) -> dict[str, str]:
-    return {path: base64.b64decode(text).decode(errors="replace") for path, text in _pairs(lines, "|")}
+def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for path, text in told:
+        yield path, base64.b64decode(text).decode(errors="replace")
 
 
-def _pairs(lines: Iterable[str], sign: str) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        name, _, value = line.rpartition(sign)
-        yield name, value.strip()
+def _machine(host: Host, wanted: Expected) -> dict[str, str]:
+    facts = dict(line.split("=", 1) for line in _printed(host, _HOST).splitlines() if "=" in line)
+    for folder, space in _each(host, _SPACE, [folder for folder in (wanted.home, wanted.logs) if folder]):
+        facts[f"free:{folder}"], _, facts[f"inodes:{folder}"] = space.partition(" ")
+    return facts
 
 
 def _processes(lines: Iterable[str]) -> Iterator[tuple[int, ProcessFact]]:

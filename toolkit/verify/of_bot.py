@@ -1,5 +1,6 @@
 """The checks of one bot, whatever its supervisor."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -248,6 +249,9 @@ def _socket(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
 def _secret(bot: Bot, facts: Facts) -> Verdict:
     found = facts.files.get(bot.secret)
     if found is None:
+        who, folder = facts.host.get("user", ""), facts.files.get(os.path.dirname(bot.secret))
+        if who != "root" and (folder is None or (folder.user != who and not folder.mode & 0o011)):
+            return skipped(f"{who} may not look into its folder: check as root")
         return judged(f"{bot.secret} is not there, or in a folder that may not be entered")
     faults = []
     if found.mode & _OTHERS or (found.mode & _GROUP and found.group not in ("root", bot.user)):
