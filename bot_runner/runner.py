@@ -104,8 +104,8 @@ class Runner:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._stop.listen(lambda: self._side.soon(self._ending.arm, self._side.loop))
-        self._side.keep(self._watch())
-        self._side.keep(self._judge.watch())
+        self._side.keep(self._watch(), self._unwatched)
+        self._side.keep(self._judge.watch(), self._unwatched)
         self._keeper.begin()
         self._levers.paused = self._keeper.record.paused
         for complaint in complaints:
@@ -150,6 +150,12 @@ class Runner:
         reason = "; ".join(verdict.reasons)
         _log.error("deaf: %s\n%s\n%s", reason, stacks.threads(), stacks.tasks(self._loop))
         self._stop.fail(BotFailedError(FailureClass.DEAF, reason))
+
+    def _unwatched(self, error: BaseException) -> None:
+        """End a bot that nobody watches any more: it could be deaf from now on, and look well."""
+        _log.critical("bot-runner's own watch failed", exc_info=error)
+        reason = self._redact.line(f"bot-runner's own watch failed: {type(error).__name__}: {error}")
+        self._stop.fail(BotFailedError(FailureClass.TEMPORARY, reason))
 
     async def _watch(self) -> None:
         """Look at memory and processor time now and then, in the side loop, and read what the bot prints."""

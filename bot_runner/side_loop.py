@@ -33,11 +33,21 @@ class SideLoop:
         """Call this there; safe in a signal handler."""
         self.loop.call_soon_threadsafe(callback, *arguments)
 
-    def keep(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have the work done there, for as long as it takes."""
-        self.soon(self._start, work)
+    def keep(self, work: Coroutine[Any, Any, None], failed: Callable[[BaseException], object]) -> None:
+        """Have the work done there, for as long as it takes.
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        Parameters:
+            work: runs to its end, or to that of the process.
+            failed: is called there with what the work raised, if it did.
+        """
+        self.soon(self._start, work, failed)
+
+    def _start(self, work: Coroutine[Any, Any, None], failed: Callable[[BaseException], object]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                failed(error)
+
         task = self.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(ended)

@@ -18,6 +18,7 @@ from telegram.request import HTTPXRequest
 
 from bot_runner import intake, transport
 from bot_runner.context import Context
+from toolkit import health
 
 leaked = []
 
@@ -49,9 +50,15 @@ async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
             task.cancel()
 
 
+async def blind(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    """Break what judges the bot."""
+    health.judge = None
+
+
 def _with_handlers(builder: ApplicationBuilder, context: Context) -> Application:
     application = builder.token(context.token).base_url(f"{context.endpoint}/bot").build()
-    for name, handler in {"block": block, "never": never, "cancel": cancel, "exhaust": exhaust}.items():
+    faults = {"block": block, "never": never, "cancel": cancel, "exhaust": exhaust, "blind": blind}
+    for name, handler in faults.items():
         application.add_handler(CommandHandler(name, handler))
     application.add_handler(MessageHandler(filters.TEXT, echo))
     return application

@@ -57,6 +57,14 @@ def test_handlers_that_all_never_return_are_ended_with_their_tasks_told(deaf, sa
     assert "waits for a Future" in last_words(deaf)
 
 
+def test_a_bot_whose_judge_fails_is_ended_as_nobody_watches_it_any_more(deaf, sandbox):
+    deaf.up()
+    # The app of this bot breaks what the judge looks at.
+    sandbox.say(deaf.id, "/blind")
+    assert deaf.ended() == FailureClass.TEMPORARY.code
+    assert "bot-runner's own watch failed" in deaf.record().last_exit.reason
+
+
 def test_a_bot_that_has_used_up_its_file_descriptors_is_ended_all_the_same(deaf, sandbox):
     deaf.change(concurrency=1, limits=Limits(open_files=64)).up()
     sandbox.say(deaf.id, "/exhaust")
