@@ -1,34 +1,64 @@
 """Put files in place so that a reader, or a crash, finds the old one or the new one whole."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: str | bytes, mode: int = 0o600, group: int | None = None) -> None:
-    """Write to a temporary name, fsync, rename, and fsync the folder.
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file to be put in place.
 
     Parameters:
         group: the number of the group it is to belong to; None leaves that to the system.
+    """
+
+    path: Path
+    content: str | bytes
+    mode: int = 0o600
+    group: int | None = None
+
+
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o600, group: int | None = None) -> None:
+    """Put one file in place, as ``write_together`` does; the parameters are those of a NewFile.
 
     Raises:
         OSError: it could not be written; the old file, if any, is as it was.
     """
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    write_together([NewFile(path, content, mode, group)])
+
+
+def write_together(new: Sequence[NewFile]) -> None:
+    """Write to temporary names, fsync, rename, and fsync the folders: each once, as the disk takes longest.
+
+    Raises:
+        OSError: one could not be written; each is the old one or the new one, whole.
+    """
+    temporaries = [file.path.with_name(f".{file.path.name}.{os.getpid()}.new") for file in new]
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            if group is not None:
-                os.fchown(descriptor, -1, group)
-            os.fchmod(descriptor, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.rename(path)
+        for file, temporary in zip(new, temporaries, strict=True):
+            _write(temporary, file)
+        # Only now: the first one has the file system write the others too.
+        for temporary in temporaries:
+            _sync(temporary)
+        for file, temporary in zip(new, temporaries, strict=True):
+            temporary.rename(file.path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    for folder in {file.path.parent for file in new}:
+        sync_folder(folder)
+
+
+def _write(path: Path, file: NewFile) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, file.mode)
+    with os.fdopen(descriptor, "wb") as opened:
+        if file.group is not None:
+            os.fchown(descriptor, -1, file.group)
+        os.fchmod(descriptor, file.mode)
+        opened.write(file.content.encode() if isinstance(file.content, str) else file.content)
 
 
 def remove(path: Path) -> None:
@@ -40,7 +70,11 @@ def remove(path: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make what was renamed or removed in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(folder, os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDONLY | flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -27,6 +27,20 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_files_that_are_written_together_are_all_as_they_were_if_one_cannot_be_written(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("old")
+    wanted = [files.NewFile(old, "newer", 0o640), files.NewFile(new, b"new")]
+    with pytest.raises(FileNotFoundError):
+        files.write_together([*wanted, files.NewFile(tmp_path / "nowhere" / "a", "")])
+    assert os.listdir(tmp_path) == ["old"]
+    assert old.read_text() == "old"
+    files.write_together(wanted)
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+    assert (old.read_text(), new.read_text()) == ("newer", "new")
+    assert old.stat().st_mode & 0o777 == 0o640
+
+
 def test_folders_are_made_private(tmp_path):
     files.make_private(tmp_path / "a" / "b")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700

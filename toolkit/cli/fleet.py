@@ -101,7 +101,7 @@ def render(
     They are what the fleet's files give; nothing is put in force.
     """
     from toolkit.deploy.prepare import prepare
-    from toolkit.files import make_private, write_atomically
+    from toolkit.files import NewFile, make_private, write_together
 
     if (out is not None) + stdout + polkit != 1:
         raise UsageError("give one of --out DIR, --stdout, --polkit")
@@ -122,9 +122,9 @@ def render(
     elif stdout:
         echo("\n".join(f"# {path}\n{file.content}" for path, file in relative))
     if out is not None:
-        for path, file in relative:
+        for path, _ in relative:
             make_private((out / path).parent)
-            write_atomically(out / path, file.content, file.mode)
+        write_together([NewFile(out / path, file.content, file.mode) for path, file in relative])
         if not as_json:
             echo(f"wrote {len(relative)} files to {out}")
 

@@ -4,7 +4,7 @@ Each step is on disk before it is acted on, so that the next deploy finishes wha
 """
 
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from toolkit.deploy.plan import Action, InForce, Step, plan
 from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.settle import settle
 from toolkit.errors import RefusedError
-from toolkit.files import make_private, remove, write_atomically
+from toolkit.files import NewFile, make_private, remove, write_together
 from toolkit.fleet.model import Fleet
 from toolkit.lifecycle import State
 from toolkit.lock import changing
@@ -100,14 +100,16 @@ class _Deploy:
         own = {path for bot in wanted for path in (self.paths.unit(bot), self.paths.botfile(bot))}
         return [path for path in self.by_path if path not in own]
 
-    def write(self, path: Path) -> None:
-        """Put one of the rendered files in place, unless it is there already."""
-        file = self.by_path[path]
-        group = ground.group_id(file.group) if file.group else None
-        if _content(path) != file.content or not _is_kept(path, file.mode, group):
-            make_private(path.parent)
-            write_atomically(path, file.content, file.mode, group)
-            self.touched.append(path)
+    def write(self, paths: Iterable[Path]) -> None:
+        """Put rendered files in place, those that are not there already."""
+        new = []
+        for file in map(self.by_path.__getitem__, paths):
+            group = ground.group_id(file.group) if file.group else None
+            if _content(file.path) != file.content or not _is_kept(file.path, file.mode, group):
+                make_private(file.path.parent)
+                new.append(NewFile(file.path, file.content, file.mode, group))
+        write_together(new)
+        self.touched.extend(file.path for file in new)
 
     def remove(self, path: Path) -> None:
         """Take a file away."""
@@ -253,8 +255,7 @@ def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
     wanted_units = {work.paths.unit(bot) for bot in work.prepared.wanted}
     for stale in set(work.paths.units.glob("*.conf")) - wanted_units:
         remove(stale)
-    for path in work.by_path:
-        work.write(path)
+    work.write(work.by_path)
     for folder in (work.paths.logs, work.paths.supervisor_socket.parent):
         make_private(folder)
     work.put_in_force(list(work.prepared.wanted))
@@ -284,13 +285,9 @@ def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
 
 def _refresh(work: _Deploy, steps: list[Step]) -> None:
     """Bring units up to date, and what else differs or was edited, but for bot files that take a restart."""
-    for path in work.shared:
-        work.write(path)
-    for step in steps:
-        if step.action is Action.NOTHING:
-            work.write(work.paths.botfile(step.bot))
-        if step.action is not Action.REMOVE:
-            work.write(work.paths.unit(step.bot))
+    files = [work.paths.botfile(step.bot) for step in steps if step.action is Action.NOTHING]
+    units = [work.paths.unit(step.bot) for step in steps if step.action is not Action.REMOVE]
+    work.write([*work.shared, *files, *units])
 
 
 def _remove_all(work: _Deploy, steps: list[Step]) -> None:
@@ -314,7 +311,7 @@ def _limit_all(work: _Deploy, steps: list[Step]) -> None:
 def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
     for step in steps:
         _tell(work, step)
-        work.write(work.paths.botfile(step.bot))
+    work.write(work.paths.botfile(step.bot) for step in steps)
     # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
     bots = [step.bot for step in steps]
     work.backend.stop(bots, work.stop_s(bots))
@@ -330,7 +327,7 @@ def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:
 
 def _restart(work: _Deploy, step: Step, report: Report) -> None:
     _tell(work, step)
-    work.write(work.paths.botfile(step.bot))
+    work.write([work.paths.botfile(step.bot)])
     work.backend.stop([step.bot], work.stop_s([step.bot]))
     if step.unit_changed:
         work.backend.remove(step.bot)

@@ -41,5 +41,6 @@ def settle(
         progress(len(bots) - len(open_), len(bots))
         if not open_ or time.monotonic() >= end:
             break
-        time.sleep(min(0.5, 0.03 + len(open_) / 2000))
+        # Each look takes processor time of all of them, which they need for their start.
+        time.sleep(min(0.5, 0.03 + len(open_) / 200))
     return [views[bot] for bot in bots]
