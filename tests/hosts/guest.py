@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.hosts.bot_api import ENDPOINT, serve_bot_api
 from tests.hosts.host import Host, ssh_config
 from tests.hosts.image import OPT
 
 FLEET = "/srv/demo/fleet.yaml"
-PORT = 8081
 # supervisor as its users install it from PyPI, in a place of its own.
 PYPI_CONF = """\
 [unix_http_server]
@@ -33,13 +33,6 @@ KillMode=process
 [Install]
 WantedBy=multi-user.target
 """
-# It is back after a reboot, as the real one would be.
-SANDBOX_SERVICE = f"""\
-[Service]
-ExecStart={OPT}/bin/toolkit sandbox --port {PORT}
-[Install]
-WantedBy=multi-user.target
-"""
 
 
 class Guest:
@@ -53,7 +46,7 @@ class Guest:
     def __init__(self, host: Host, place: str) -> None:
         self.host, self.place = host, place
         backend = "systemd" if place == "systemd" else "supervisord"
-        host.run("toolkit", "init", "/srv/demo", "--name", "demo", "--endpoint", f"http://127.0.0.1:{PORT}")
+        host.run("toolkit", "init", "/srv/demo", "--name", "demo", "--endpoint", ENDPOINT)
         text = host.read(FLEET).replace("fleet: demo", f"fleet: demo\nbackend: {backend}\nmode: system")
         if place != "systemd":
             host.sh(
@@ -62,8 +55,7 @@ class Guest:
             text = text.replace("  echo:\n", "  echo:\n    user: bots\n")
             text = text.replace("  counter:\n", "  counter:\n    user: bots\n")
         host.write(FLEET, text)
-        host.write("/etc/systemd/system/sandbox.service", SANDBOX_SERVICE)
-        host.run("systemctl", "enable", "--now", "sandbox")
+        serve_bot_api(host)
         if place == "debian":
             host.run("systemctl", "enable", "--now", "supervisor")
         elif place == "pypi":

@@ -14,6 +14,7 @@ from typing import Any
 from tests.hosts.host import Host, ssh_config
 
 ANSIBLE = Path(__file__).parents[2] / "ansible"
+ECHO = ANSIBLE.parent / "templates" / "init" / "bots" / "echo.py"
 PLAY_S = 600.0
 
 
@@ -58,6 +59,6 @@ def play(
 
 def fleet_folder(folder: Path, text: str) -> Path:
     """A fleet as an operator keeps it: a fleet.yaml, and the example bots of the repository."""
-    shutil.copytree(ANSIBLE.parent / "templates" / "init" / "bots", folder / "bots")
+    shutil.copytree(ECHO.parent, folder / "bots")
     (folder / "fleet.yaml").write_text(text)
     return folder

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.hosts import image
+from tests.hosts.bot_api import serve_bot_api
 from tests.hosts.host import ssh_config
 from tests.hosts.playbook import ANSIBLE, fleet_folder, play
 
@@ -27,14 +28,6 @@ bots:
   bob: {{type: echo, token: {{file: secrets/bob.token}}, config: {{greeting: Ahoy}}}}
 """
 SECRETS = {"alice.token": "1001:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bob.token": "1002:" + "b" * 35}
-SANDBOX = f"""[Unit]
-Before=bot-demo.target
-[Service]
-ExecStart={image.OPT}/bin/toolkit sandbox --port 8081
-DynamicUser=yes
-[Install]
-WantedBy=multi-user.target
-"""
 VENV = "/opt/fleet-env"
 FLEET_FILE = "/etc/bot-toolkit/demo/fleet.yaml"
 
@@ -57,8 +50,7 @@ class Site:
             "toolkit_secrets_owner": "bots" if user else "root",
             "toolkit_supervisord": backend == "supervisord",
         }
-        host.write("/etc/systemd/system/sandbox.service", SANDBOX)
-        host.run("systemctl", "enable", "--now", "sandbox.service")
+        serve_bot_api(host)
 
     def play(self, name="site", *options, code=0, **variables):
         return play(name, [self.host], self.variables | variables, self.folder, *options, code=code)
