@@ -81,8 +81,8 @@ def _sync(path: Path, flags: int = 0) -> None:
         os.close(descriptor)
 
 
-def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for its owner alone (0700)."""
+def make_private(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone, or with another mode."""
     for parent in reversed([folder, *folder.parents]):
         if not parent.exists():
-            parent.mkdir(mode=0o700, exist_ok=True)
+            parent.mkdir(mode=mode, exist_ok=True)

@@ -1,10 +1,12 @@
 """`toolkit verify --hosts` on real hosts: breaking one thing makes exactly its check fail."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.hosts.guest import FLEET, Guest, failed_checks
+from tests.hosts.image import OPT
 
 pytest_plugins = ("tests.hosts.fixtures",)
 
@@ -183,6 +185,24 @@ def test_all_is_back_and_passes_after_a_reboot(guest):
     guest.host.reboot()
     guest.wait('toolkit -f "$1" bot health all')
     assert guest.verify() == {}
+
+
+def test_it_runs_on_the_host_itself_by_root_and_by_operators(under_systemd):
+    guest = under_systemd
+    as_root = guest.json("verify")
+    assert (as_root["healthy"], as_root["failed"]) == (True, 0)
+    guest.host.run("usermod", "-aG", "bot-demo", "admin")
+    # Whoever may not look at a secret is not told that it is missing.
+    as_operator = json.loads(guest.run("verify", "--json", user="admin").stdout)
+    assert as_operator["failed"] == 0
+    assert {"alice", "bob", "carol"} == skipped(as_operator, "secret")
+    remote = ("--hosts", "local://", "--sudo", "--remote-toolkit", f"{OPT}/bin/toolkit")
+    by_sudo = json.loads(guest.run("verify", "--json", *remote, user="admin").stdout)
+    assert (by_sudo["failed"], by_sudo["passed"]) == (0, as_root["passed"])
+
+
+def skipped(told, check):
+    return {one["bot"] for one in told["checks"] if (one["check"], one["outcome"]) == (check, "skipped")}
 
 
 def test_a_users_own_manager_is_checked_too(new_host):

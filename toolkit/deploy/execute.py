@@ -106,7 +106,9 @@ class _Deploy:
         for file in map(self.by_path.__getitem__, paths):
             group = ground.group_id(file.group) if file.group else None
             if _content(file.path) != file.content or not _is_kept(file.path, file.mode, group):
-                make_private(file.path.parent)
+                # The machine's own folders, such as /etc/sysusers.d, are everybody's to read.
+                shared = self.paths.is_system and file.mode & stat.S_IROTH
+                make_private(file.path.parent, 0o755 if shared else 0o700)
                 new.append(NewFile(file.path, file.content, file.mode, group))
         write_together(new)
         self.touched.extend(file.path for file in new)
