@@ -55,7 +55,14 @@ class Delivery:
                 await self._pause()
         self._failed = 0
         if self.spool.torn:
-            _log.warning("the spool's last %d bytes were not whole and are cut off", self.spool.torn)
+            _log.error(
+                "from a place that is not whole on, %d bytes of the spool cannot be read; they lie in %s."
+                " After a power cut they are updates that come again; else updates may be lost",
+                self.spool.torn,
+                self.spool.damaged,
+            )
+        elif self.spool.damaged:
+            _log.error("what lay in the spool's place is no spool; it lies in %s now", self.spool.damaged)
         self._take_back()
         for entry in self.spool.pending():
             if entry.deaths >= MOST_DEATHS:

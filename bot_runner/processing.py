@@ -1,6 +1,7 @@
 """Has updates handled: concurrently, but in order for each chat, and with a count of what is under way."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from enum import Enum
@@ -18,6 +19,7 @@ CONCURRENCY = 16
 # python-telegram-bot's own bound on updates under way; the intake's room and the turns are narrower.
 _UNBOUNDED = 1_000_000
 _NON_BLOCKING = ":process_update_non_blocking:"
+_log = logging.getLogger(__name__)
 
 
 class End(Enum):
@@ -156,6 +158,9 @@ class Processor(BaseUpdateProcessor):
             await work
         except BaseException as error:
             end = _end(error)
+            if _is_unheard(error):
+                self._vitals.errors += 1
+                _log.error("a handler ended by %s", type(error).__name__, exc_info=error)
             raise
         finally:
             self._ended(update, number, end)
@@ -192,7 +197,15 @@ def _end(error: BaseException | None) -> End:
     """How a handler ended that raised this."""
     if isinstance(error, asyncio.CancelledError):
         return End.CUT
-    return End.DONE if error is None or isinstance(error, Exception) else End.DIED
+    return End.DIED if isinstance(error, SystemExit | KeyboardInterrupt) else End.DONE
+
+
+def _is_unheard(error: BaseException) -> bool:
+    """Whether it passes error handlers by and ends no process: GeneratorExit, the app's own cancellation."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return not isinstance(error, Exception | SystemExit | KeyboardInterrupt)
 
 
 def _end_of(task: "asyncio.Task[Any]") -> End:

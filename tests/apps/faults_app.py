@@ -41,6 +41,16 @@ async def fail(_, context):
     raise ValueError(f"a handler of {context.bot!r} failed")
 
 
+async def vanish(*_):
+    """Ends by what is neither an error nor the end of a process."""
+    raise GeneratorExit
+
+
+async def give_up(*_):
+    """Ends by a cancellation that nobody asked for."""
+    raise asyncio.CancelledError
+
+
 async def leak(*_):
     """Keeps 32 MB and 32 files for good."""
     leaked.append(bytearray(os.urandom(1)) * 32_000_000)
@@ -71,6 +81,8 @@ FAULTS = {
     "hang": hang,
     "cling": cling,
     "fail": fail,
+    "vanish": vanish,
+    "giveup": give_up,
     "leak": leak,
     "leave": leave,
     "drop": drop_dead,

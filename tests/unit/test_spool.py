@@ -185,6 +185,8 @@ def test_zeros_stand_behind_the_end_and_are_taken_for_nothing(folder, monkeypatc
         file.write(b"torn")
     last = Spool(folder)
     assert (ids(last)[-1], last.torn, log(folder).stat().st_size) == (400, 104, last._size)
+    assert last.damaged == folder / "updates.damaged"
+    assert last.damaged.read_bytes().rstrip(b"\0") == bytes(100) + b"torn"
 
 
 def test_a_disk_with_little_room_gets_no_zeros(folder, monkeypatch):

@@ -77,6 +77,7 @@ class Spool:
     Attributes:
         dead: the updates that were set aside.
         torn: bytes that were cut off the log's end, where a crash had left a record that is not whole.
+        damaged: where a log that is none of a spool, or what was cut off, was put for people; None without.
 
     Raises:
         SpoolError: it cannot be opened.
@@ -94,6 +95,7 @@ class Spool:
         self._file = -1
         self._room = 0
         self.torn = 0
+        self.damaged: Path | None = None
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._size = self._read()
@@ -269,7 +271,8 @@ class Spool:
             if not MAGIC.startswith(data):  # it is no spool's: put it out of the way, for people
                 os.close(self._file)
                 self._file = -1
-                self._path.rename(self._path.with_suffix(".damaged"))
+                self.damaged = self._path.with_suffix(".damaged")
+                self._path.rename(self.damaged)
                 return self._read()
             _write_all(self._file, MAGIC, 0)
             for folder in self._path.parents[:2]:  # the log's name, and its folder's
@@ -284,6 +287,9 @@ class Spool:
         self._room = len(data)
         if self.torn:
             self._room = size
+            self.damaged = self._path.with_suffix(".damaged")
+            with suppress(OSError):  # a full disk; the cut is told in any case
+                self.damaged.write_bytes(data[size:])
             os.ftruncate(self._file, size)
         return size
 

@@ -198,6 +198,8 @@ def observe_handler(bot, sandbox, row, eventually):
 
     row.back_s = eventually(answered, "an answer after the fault", within_s=60)["time"] - shown
     status = bot.until("RUNNING")
+    if row.state == "RUNNING":
+        assert not status["spool"], row
     aside = {command} if status.get("dead_letters") or "is set aside" in bot.log() else set()
     assert bool(aside) == ("always" in row.fault)
     if row.state != "RUNNING" and not aside:
@@ -228,6 +230,8 @@ def handler_faults(name):
         ],
         "goes on": [
             (HandlerRow("/fail", ""), "RUNNING", UNSEEN),
+            (HandlerRow("/vanish", ""), "RUNNING", UNSEEN),
+            (HandlerRow("/giveup", ""), "RUNNING", UNSEEN),
             (HandlerRow("/leak", ""), "RUNNING", UNSEEN),
             (HandlerRow("/drop always", "", ends=True), "BACKOFF", "code 3"),
         ],
