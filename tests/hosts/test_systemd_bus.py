@@ -193,6 +193,40 @@ def test_starts_by_hand_do_not_count_to_the_limit(fleet, eventually):
         assert fleet.show("bot", "Result") == "exit-code"
 
 
+def test_one_whose_condition_is_not_met_is_told_with_the_file_that_says_so(fleet):
+    fleet.add("good")
+    fleet.add("bot")
+    folder = fleet.paths.units / f"{fleet.paths.service('bot')}.d"
+    folder.mkdir()
+    (folder / "own.conf").write_text("[Unit]\nConditionPathExists=!/etc\n")
+    fleet.backend.reload(["good", "bot"])
+    with pytest.raises(BackendError) as caught:
+        fleet.backend.start(["good", "bot"])
+    assert caught.value.message == (
+        f"{fleet.paths.service('bot')}: a condition of its unit was not met: ConditionPathExists=!/etc"
+    )
+    assert caught.value.hint == f"see /etc/systemd/system/{fleet.paths.service('bot')}.d/own.conf"
+    assert fleet.phase("good") in (Phase.STARTING, Phase.RUNNING)
+
+
+def test_one_that_systemd_gave_up_tells_why_and_starts_when_it_is_mended(fleet, eventually):
+    fleet.add(
+        "bot",
+        extra=f"RestartSec=0\nExecStart=\nExecStart=/run/moved/sh -c '{READY}'",
+        unit="StartLimitIntervalSec=60s\nStartLimitBurst=4",
+    )
+    fleet.backend.reload(["bot"])
+    fleet.backend.start(["bot"])
+    eventually(lambda: fleet.phase("bot") is Phase.FAILED)
+    (unit,) = fleet.backend.closer([fleet.backend.units()["bot"]]).values()
+    assert "203/EXEC: its interpreter is gone" in unit.detail
+    assert "gave up after 4 restarts (start-limit-hit)" in unit.detail
+    fleet.host.sh("mkdir /run/moved; ln -s /bin/sh /run/moved/sh")
+    assert fleet.host.run("systemctl", "start", fleet.paths.service("bot"), code=None).returncode
+    fleet.backend.start(["bot"])
+    eventually(lambda: fleet.phase("bot") is Phase.RUNNING)
+
+
 def test_a_closer_look_tells_process_and_time(fleet, eventually):
     fleet.add("bot")
     fleet.backend.reload(["bot"])

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from toolkit.backends import STOP_S, NotRunningError, Phase, UnitStatus
+from toolkit.backends import STOP_S, UP, NotRunningError, Phase, UnitStatus
 from toolkit.backends.systemd import where
 from toolkit.backends.systemd.bus import Bus
+from toolkit.backends.systemd.complaints import complain
 from toolkit.backends.systemd.jobs import Jobs
 from toolkit.backends.systemd.manager import Listed, Manager
 from toolkit.backends.systemd.status import PROPERTIES, closer, phase_of, status_of
@@ -22,15 +23,6 @@ LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMa
 NO_LIMIT = 2**64 - 1
 # Of one that is just starting its own words come soon, and a deploy would ask for all of them at once.
 _CLOSER = (Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING, Phase.FAILED)
-# How a start job ends where the unit was not even tried; other ends show in the unit itself.
-_UNTRIED = {
-    "dependency": "a unit that it needs did not start",
-    "canceled": "another command cancelled it",
-    "skipped": "systemd skipped it",
-    "collected": "systemd dropped it",
-    "assert": "an assertion of its unit failed",
-    "unsupported": "systemd does not support it here",
-}
 
 
 class Systemd:
@@ -69,7 +61,7 @@ class Systemd:
         """Start the fleet's target, and with it the bots that come up by themselves."""
         jobs = Jobs(self._manager.bus, {self._paths.target: "StartUnit"})
         jobs.wait(START_S)
-        _complain(jobs)
+        complain(jobs, self._manager)
 
     def end(self) -> tuple[str, ...]:
         """Stop the fleet's target, and with it all bots. systemd itself goes on."""
@@ -152,7 +144,7 @@ class Systemd:
         # With its dependencies it would start the other bots as well.
         jobs = Jobs(self._manager.bus, methods | {target: "StartUnit"}, {target: "ignore-dependencies"})
         begun = jobs.wait(deadline_s, _has_begun)
-        _complain(jobs)
+        complain(jobs, self._manager)
         if not begun:
             raise BackendError(
                 f"not started after {deadline_s:g} s: {', '.join(jobs.open)}", "see `systemctl list-jobs`"
@@ -209,7 +201,7 @@ class Systemd:
 
     def _is_ours(self, bot: str, row: Listed) -> bool:
         """Whether a loaded unit is the fleet's: another's may be called as one of ours would be."""
-        gone = row.load == "not-found" and phase_of(row) is not Phase.ABSENT
+        gone = row.load in ("not-found", "masked") and phase_of(row) in UP
         return gone or row.description == marks.description(bot, self._paths)
 
     def _bots(self, files: Iterable[Path]) -> set[str]:
@@ -234,11 +226,3 @@ def _has_begun(row: Listed | None) -> bool:
         and row.active in ("active", "activating", "reloading")
         and (phase_of(row) is not Phase.BACKOFF)
     )
-
-
-def _complain(jobs: Jobs) -> None:
-    """Tell of every unit that was not even tried."""
-    faults = [fault.message for fault in jobs.faults.values()]
-    faults += [f"{unit}: {_UNTRIED[how]}" for unit, how in jobs.results.items() if how in _UNTRIED]
-    if faults:
-        raise BackendError("; ".join(faults), "see `systemctl status` of it")

@@ -108,9 +108,10 @@ class Jobs:
         self._take_signals()
         for unit, path in list(self._open.items()):
             row = rows.get(unit)
-            if enough(row) or row is None or row.job_path != path:
+            is_enough = enough(row)
+            if is_enough or row is None or row.job_path != path:
                 del self._open[unit]
-                self.results.setdefault(unit, "")
+                self.results.setdefault(unit, "enough" if is_enough else "")
 
     def _again(self, end: float) -> None:
         """The bus was lost: connect anew and ask again for what is open."""
