@@ -4,10 +4,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.backends import Backend, NotRunningError, Phase, UnitStatus
-from toolkit.ipc.client import Asked, Failure
+from toolkit.ipc.client import Asked, Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.paths import FleetPaths
 
@@ -95,21 +96,46 @@ def observe(
     except NotRunningError:
         units = None
     finally:
-        answers = asked.answers()
+        answers = {bot: understood(answer) for bot, answer in asked.answers().items()}
     known = {bot: _unit_of(bot, units, installed=units is None and paths.unit(bot).exists()) for bot in bots}
-    silent = [unit for bot, unit in known.items() if not isinstance(answers[bot], dict)]
+    silent = [unit for bot, unit in known.items() if isinstance(answers[bot], Failure)]
     if silent and units is not None:
         known |= backend.closer(silent)
     views = []
     for bot, kind in bots.items():
         unit = known[bot]
         answer = answers[bot]
-        if isinstance(answer, dict):
+        if not isinstance(answer, Failure):
             views.append(view_of_answer(kind, backend.name, unit, answer))
         else:
             record = _record(paths.run_record(bot))
             views.append(view_of_silence(kind, backend.name, unit, record, answer, now=time.time()))
     return views
+
+
+_NUMBER, _COUNT = (int, float, NoneType), (int, NoneType)
+_SHAPES: Mapping[str, tuple[type, ...]] = {
+    "reason": (str, NoneType),
+    "pid": _COUNT,
+    "restarts": _COUNT,
+    "memory_bytes": _COUNT,
+    "dead_letters": _COUNT,
+    "last_exit": (dict, NoneType),
+    **dict.fromkeys(("uptime_s", "cpu_percent", "poll_age_s", "loop_lag_s", "oldest_in_flight_s"), _NUMBER),
+}
+
+
+def understood(answer: object) -> dict[str, Any] | Failure:
+    """An answer to ``status``, or a failure where it is none: one bot's nonsense hides no other bot. Pure."""
+    if isinstance(answer, Failure):
+        return answer
+    if (
+        isinstance(answer, dict)
+        and answer.get("state") in tuple(State)
+        and all(isinstance(answer.get(name), types) for name, types in _SHAPES.items())
+    ):
+        return answer
+    return Failure(FailureKind.PROTOCOL, "its answer cannot be understood")
 
 
 def _record(path: Path) -> "RunRecord":
@@ -186,7 +212,7 @@ def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, 
         hint=_hint(unit.bot, state, failure, int(answer.get("dead_letters") or 0)),
         pid=answer.get("pid"),
         uptime_s=answer.get("uptime_s"),
-        restarts=int(answer.get("restarts", 0)),
+        restarts=int(answer.get("restarts") or 0),
         memory_bytes=answer.get("memory_bytes"),
         cpu_percent=answer.get("cpu_percent"),
         failure=failure.name if failure else None,

@@ -5,7 +5,7 @@ import pytest
 from toolkit.backends import Phase, UnitStatus
 from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import State
-from toolkit.observe import view_of_answer, view_of_silence
+from toolkit.observe import understood, view_of_answer, view_of_silence
 from toolkit.run_record import LastExit, RunRecord
 
 SILENCE = Failure(FailureKind.NOT_RUNNING, "it is not running")
@@ -41,6 +41,24 @@ def test_the_supervisor_alone(phase, state):
 def test_a_bot_that_answers_tells_its_own_state():
     bot = seen(Phase.RUNNING, ANSWER)
     assert (bot.state, bot.ready, bot.pid, bot.restarts) == (State.RUNNING, True, 7, 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(None, [], "RUNNING", {}, ANSWER | {"state": "ASLEEP"}, ANSWER | {"state": []}),
+        *(ANSWER | {"pid": "7"}, ANSWER | {"uptime_s": "long"}, ANSWER | {"last_exit": [1]}),
+        ANSWER | {"reason": 5},
+    ],
+)
+def test_what_is_no_answer_is_a_failure(answer):
+    assert isinstance(understood(answer), Failure)
+
+
+def test_an_answer_is_understood_with_what_is_new_in_it_and_without_what_is_not_there():
+    assert understood(ANSWER | {"new": 1}) == ANSWER | {"new": 1}
+    assert understood({"state": "PAUSED"}) == {"state": "PAUSED"}
+    assert understood(SILENCE) is SILENCE
 
 
 def test_the_supervisor_knows_better_that_it_is_stopping():

@@ -1,13 +1,16 @@
 """The checks of `toolkit verify` judge facts alone: here those that no real host can be brought to give."""
 
+import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
+from toolkit import shell
 from toolkit.botfile import App, BotFile, Files
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
-from toolkit.verify.facts import Facts
+from toolkit.verify.facts import Facts, ProcessFact, _processes, _pythons
 from toolkit.verify.of_host import all_checks
 from toolkit.verify.of_systemd import _number
 
@@ -165,3 +168,41 @@ def test_every_check_says_why_and_what_to_do():
     for check in all_checks(expected(), NOW):
         assert check.why, check.name
         assert check.hint, check.name
+
+
+def test_a_process_that_ended_while_it_was_looked_at_is_left_out():
+    lines = ["= 12  ", "= 7 bots 0", "NoNewPrivs:\t1"]
+    assert dict(_processes(lines)) == {7: ProcessFact("bots", {"NoNewPrivs": "1"}, {}, 0)}
+
+
+class Here:
+    """This machine, by testinfra's way of asking."""
+
+    def run(self, command, *args):
+        done = shell.run(
+            ["sh", "-c", command.replace("%s", '"$@"', 1).replace("%s", ""), "sh", *args], timeout_s=60
+        )
+        return Done(done.code, done.stdout, done.stderr)
+
+
+@dataclass
+class Done:
+    rc: int
+    stdout: str
+    stderr: str
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("user", "runs_as"), [("daemon", "daemon"), ("bot-demo-none", "nobody"), ("root", "root")]
+)
+def test_root_runs_an_interpreter_as_the_user_of_its_bots(short_dir, monkeypatch, user, runs_as):
+    monkeypatch.setenv("SECRET", "of-root")
+    short_dir.chmod(0o755)
+    python = short_dir / "py|th:on"
+    python.write_text('#!/bin/sh\necho "$(id -un) $(id -Gn) ${SECRET:-none} $(pwd)"\n')
+    python.chmod(0o755)
+    groups = shell.run(["id", "-Gn", runs_as], timeout_s=5).stdout.strip()
+    secret = "of-root" if runs_as == "root" else "none"
+    told = dict(_pythons(Here(), {str(python): user}))
+    assert told == {str(python): f"{runs_as} {groups} {secret} /"}

@@ -12,6 +12,10 @@ from toolkit.errors import ToolkitError
 from toolkit.verify.expected import Expected
 
 RUN_S = 120
+# What an interpreter has to tell of itself: on a busy machine some seconds.
+_PYTHON_S = 20
+# What is told of a process first: its id, its user, and how nice it is.
+_HEAD = 3
 # A command line is handed on as one argument, which may have 128 KiB: execve(2).
 _CHUNK = 100
 
@@ -89,7 +93,7 @@ class Facts:
 # A path may have line breaks in it: lines name an argument by its place, which stands before the first |.
 _EACH = "i=-1; for f; do i=$((i+1)); "
 _STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s" -- "$f" 2>/dev/null; done; true'
-_READ = _EACH + '[ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'
+_READ = _EACH + '[ ! -f "$f" ] || [ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'
 _LOGS = (
     _EACH + 'printf "$i|"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
     " | { s=0; while read n; do s=$((s+n)); done; echo $s; }; done"
@@ -100,12 +104,22 @@ _PROCESS = (
     " cat /proc/$p/status /proc/$p/limits 2>/dev/null; done; true"
 )
 _REVEALING = (
-    _EACH + 'tail -c 2000000 -- "$f" 2>/dev/null'
+    _EACH + '[ -f "$f" ] && tail -c 2000000 -- "$f" 2>/dev/null'
     ' | grep -aqE "(^|[^0-9])[0-9]{3,20}:[A-Za-z0-9_-]{30,}" && echo "$i|"; done; true'
 )
+# Of user:interpreter. Who owns an interpreter, or what it imports, may have it do anything: root runs it with
+# no more rights than the bot has, without root's environment and terminal, and waits only so long. A user
+# that systemd makes up for a bot may not be there now.
 _PYTHON = (
-    _EACH + 'echo "$i|$("$f" -c "import sys, toolkit, bot_runner;'
-    " print('.'.join(map(str, sys.version_info[:3])), toolkit.__version__)\" 2>&1 | tail -n1)\"; done"
+    'cd /; code="import sys, toolkit, bot_runner;'
+    " print('.'.join(map(str, sys.version_info[:3])), toolkit.__version__)\"; "
+    + _EACH
+    + 'u=${f%%:*} f=${f#*:}; set -- "$f" -c "$code";'
+    ' if [ "$(id -u)" = 0 ]; then id -u -- "$u" >/dev/null 2>&1 || u=nobody;'
+    ' [ "$(id -u -- "$u")" = 0 ] || set -- setpriv --reuid="$u" --regid="$(id -g -- "$u")" --init-groups'
+    ' --no-new-privs --reset-env -- "$@"; set -- setsid -w "$@"; fi;'
+    f' said=$(timeout -k 1 {_PYTHON_S} "$@" 2>&1 </dev/null | timeout {_PYTHON_S} head -c 4096 | tail -n1);'
+    ' printf "%s\\n" "$i|$said"; done'
 )
 _SPACE = (
     _EACH + """echo "$i|$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')"""
@@ -150,7 +164,7 @@ def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
             path for path, _ in _each(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])
         ),
         host=_machine(host, wanted),
-        pythons=dict(_each(host, _PYTHON, sorted({bot.python for bot in wanted.bots}))),
+        pythons=dict(_pythons(host, {bot.python: bot.user for bot in wanted.bots})),
     )
 
 
@@ -224,10 +238,19 @@ def _processes(lines: Iterable[str]) -> Iterator[tuple[int, ProcessFact]]:
             blocks.append([])
         blocks[-1].append(line)
     for head, *rest in blocks:
-        _, pid, user, nice = head.split()
+        told = head.split()[1:]
+        if len(told) != _HEAD:  # it ended while it was looked at
+            continue
+        pid, user, nice = told
         status = dict(line.split(":", 1) for line in rest if ":" in line)
         limits = {line[:26].strip(): line[26:].split()[0] for line in rest if line.startswith("Max ")}
         yield int(pid), ProcessFact(user, {k: v.strip() for k, v in status.items()}, limits, int(nice))
+
+
+def _pythons(host: Host, users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What interpreters say of themselves, each run as one of the users of its bots where that can be."""
+    for told, words in _each(host, _PYTHON, [f"{user}:{python}" for python, user in users.items()]):
+        yield told.partition(":")[2], words
 
 
 def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
