@@ -72,7 +72,10 @@ def test_with_polkits_rule_it_may_start_and_stop_the_fleets_bots_and_no_other_un
     assert fleet.run("admin", "restart-bot", "bob", user=ADMIN).stdout == "bob: RUNNING\n"
     fleet.run("down", user=ADMIN)
     assert set(fleet.states().values()) == {"STOPPED"}
+    # Nothing to write is a start; a change is not theirs to make.
+    fleet.edit("greeting: Ahoy", "greeting: Moin")
     fleet.run("deploy", code=4, user=ADMIN)
+    fleet.edit("greeting: Moin", "greeting: Ahoy")
     fleet.host.run("systemctl", "start", f"bot-{fleet.fleet}.target", user=ADMIN)
     fleet.host.run("systemctl", "stop", "ssh.service", user=ADMIN, code=None)
     fleet.host.run("systemctl", "is-active", "--quiet", "ssh.service")
