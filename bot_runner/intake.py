@@ -75,7 +75,7 @@ class Intake:
         """Poll until cancelled.
 
         Raises:
-            BotFailedError: TOKEN_REFUSED.
+            BotFailedError: TOKEN_REFUSED, or APP_CRASHED where the app shut its bot down.
         """
         # What the spool has is durable before the first poll says so.
         await self._delivery.secure()
@@ -161,6 +161,8 @@ class Intake:
         reason = self._redact.line(f"getUpdates: {fault.value.words} ({error})")
         if fault is Fault.REFUSED:
             raise BotFailedError(FailureClass.TOKEN_REFUSED, "getUpdates: token refused, 401") from None
+        if _is_shut_down(error):
+            raise BotFailedError(FailureClass.APP_CRASHED, "the app shut its own bot down") from None
         if fault is Fault.GARBAGE and not isinstance(error, TelegramError):
             _log.debug("a poll's answer was not understood", exc_info=error)
         pause = self._tries.pause_s(error, fault)
@@ -172,3 +174,8 @@ class Intake:
     async def _rest(self, pause: float) -> None:
         self._vitals.polls_for(pause)
         await asyncio.sleep(pause)
+
+
+def _is_shut_down(error: Exception) -> bool:
+    """Whether the app called ``bot.shutdown()``: python-telegram-bot tells that as a fault of the network."""
+    return isinstance(error.__cause__, RuntimeError) and "is not initialized" in str(error.__cause__)

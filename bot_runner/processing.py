@@ -12,6 +12,7 @@ from telegram.ext import Application, BaseUpdateProcessor, ConversationHandler, 
 
 from bot_runner.turns import Turns
 from bot_runner.vitals import Vitals
+from toolkit.lifecycle import State
 
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
 # More make no bot quicker: httpcore looks through all connections for each call.
@@ -226,7 +227,7 @@ def watch(
     application: AnyApplication,
     vitals: Vitals,
     desk: Desk,
-    stop_running: Callable[[], None],
+    ends_itself: Callable[[str], None],
     wanted: int | None = None,
 ) -> Processor:
     """Take over how an application handles its updates, count its errors, hear of its wish to stop.
@@ -238,7 +239,8 @@ def watch(
         application: not started yet.
         vitals: takes the figures.
         desk: hears of each update's beginning and end.
-        stop_running: called instead of the application's method of that name.
+        ends_itself: called with the name of the method instead of it, where the app calls ``stop_running`` or
+            ``stop``.
         wanted: how many updates are handled at once; None leaves it to the app.
     """
     own: Any = type(application)
@@ -262,7 +264,13 @@ def watch(
             return task
 
         def stop_running(self) -> None:
-            stop_running()
+            ends_itself("stop_running()")
+
+        async def stop(self) -> None:
+            if vitals.state is State.STOPPING:  # the runner's own call
+                await super().stop()
+            else:
+                ends_itself("stop()")
 
     Watched.__name__ = Watched.__qualname__ = own.__name__
     application.__class__ = Watched

@@ -228,7 +228,7 @@ def _silent_state(unit: UnitStatus, answer: Failure, now: float) -> tuple[State,
         case Phase.RUNNING if unit.since and now - unit.since < HATCHING_S:
             return State.STARTING, "its process has just begun"
         case Phase.RUNNING:
-            return State.DEGRADED, f"no answer on its control socket: {answer}"
+            return State.DEGRADED, f"no answer on its control socket: {answer.message}"
         case Phase.EXITED if unit.exit_code in NO_RESTART_CODES:
             return State.QUARANTINED, unit.detail
         case Phase.EXITED if unit.exit_code:

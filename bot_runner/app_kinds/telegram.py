@@ -77,8 +77,8 @@ class Session:
         run.context.attempts = delivery.attempt
         watch(application, run.vitals, self._handover, self._ends_itself, run.bot.concurrency)
 
-    def _ends_itself(self) -> None:
-        reason = "the app ended itself by stop_running()"
+    def _ends_itself(self, by: str) -> None:
+        reason = f"the app ended itself by {by}"
         self._run.stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
 
     async def bring_up(self) -> None:

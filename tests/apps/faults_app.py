@@ -76,6 +76,14 @@ async def quit_running(_, context):
     context.application.stop_running()
 
 
+async def stop_application(_, context):
+    await context.application.stop()
+
+
+async def shut_down(_, context):
+    await context.bot.shutdown()
+
+
 FAULTS = {
     "block": block,
     "hang": hang,
@@ -88,6 +96,8 @@ FAULTS = {
     "drop": drop_dead,
     "crash": crash,
     "quit": quit_running,
+    "stop": stop_application,
+    "shutdown": shut_down,
 }
 
 

@@ -166,7 +166,8 @@ def seen_of_handler(bot, row, memory, eventually):
         if not row.ends and status["state"] == "DEGRADED":
             return "DEGRADED", UNSEEN
         grown = (status.get("memory_bytes") or 0) - memory
-        return ("RUNNING", UNSEEN) if status.get("errors") or grown > LEAK_BYTES else None
+        shows = not row.ends and (status.get("errors") or grown > LEAK_BYTES)
+        return ("RUNNING", UNSEEN) if shows else None
 
     row.state, row.failure = eventually(look, f"the fault shows: {bot.status()}", within_s=40)
     row.detected_s = time.monotonic() - begun
@@ -202,9 +203,10 @@ def observe_handler(bot, sandbox, row, eventually):
         eventually(lambda: not bot.status()["spool"], f"nothing is left in the spool: {row}")
     aside = {command} if status.get("dead_letters") or "is set aside" in bot.log() else set()
     assert bool(aside) == ("always" in row.fault)
-    if row.state != "RUNNING" and not aside:
-        # The handler that asked for the end by stop_running() could finish first.
-        wanted = row.fault if row.fault == "/quit" else f"again: {row.fault}"
+    # Without its bot the handler fails to answer, which is an end like any other.
+    if row.state != "RUNNING" and not aside and row.fault != "/shutdown":
+        # The handler that asked for the end could finish first.
+        wanted = row.fault if row.fault in {"/quit", "/stop"} else f"again: {row.fault}"
         eventually(lambda: any(each["text"] == wanted for each in sandbox.answers(bot.id)), wanted)
     assert bot.stop() == 0
     row.method = "set aside" if aside else "handled"
@@ -225,6 +227,8 @@ def handler_faults(name):
         "ends": [
             (HandlerRow("/leave", "", ends=True), "BACKOFF", "APP_CRASHED"),
             (HandlerRow("/quit", "", ends=True), "BACKOFF", "APP_CRASHED"),
+            (HandlerRow("/stop", "", ends=True), "BACKOFF", "APP_CRASHED"),
+            (HandlerRow("/shutdown", "", ends=True), "BACKOFF", "APP_CRASHED"),
             (HandlerRow("/drop", "", ends=True), "BACKOFF", "code 3"),
             (HandlerRow("/crash", "", ends=True), "BACKOFF", "SIGSEGV"),
         ],
