@@ -20,6 +20,7 @@ CONCURRENCY = 16
 # python-telegram-bot's own bound on updates under way; the intake's room and the turns are narrower.
 _UNBOUNDED = 1_000_000
 _NON_BLOCKING = ":process_update_non_blocking:"
+_ENDS_PROCESS = (SystemExit, KeyboardInterrupt)
 _log = logging.getLogger(__name__)
 
 
@@ -198,7 +199,7 @@ def _end(error: BaseException | None) -> End:
     """How a handler ended that raised this."""
     if isinstance(error, asyncio.CancelledError):
         return End.CUT
-    return End.DIED if isinstance(error, SystemExit | KeyboardInterrupt) else End.DONE
+    return End.DIED if isinstance(error, _ENDS_PROCESS) else End.DONE
 
 
 def _is_unheard(error: BaseException) -> bool:
@@ -206,7 +207,7 @@ def _is_unheard(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and not task.cancelling()
-    return not isinstance(error, Exception | SystemExit | KeyboardInterrupt)
+    return not isinstance(error, (Exception, *_ENDS_PROCESS))
 
 
 def _end_of(task: "asyncio.Task[Any]") -> End:

@@ -21,6 +21,10 @@ class State(StrEnum):
     QUARANTINED = "QUARANTINED"
 
 
+# No process, and none that comes by itself.
+DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)
+
+
 class Event(StrEnum):
     """What moves a bot from one state to another."""
 

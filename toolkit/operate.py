@@ -11,7 +11,7 @@ from toolkit.deploy.settle import settle
 from toolkit.errors import RefusedError, UsageError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED
-from toolkit.lifecycle import State
+from toolkit.lifecycle import DOWN, State
 from toolkit.lock import changing
 from toolkit.observe import ANSWER_S, BotView, observe
 from toolkit.paths import FleetPaths
@@ -19,7 +19,6 @@ from toolkit.place import PRIVATE_SUPERVISORD
 
 Tell = Callable[[str], None]
 _FAILED = (State.FAILED, State.QUARANTINED)
-_DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)
 Progress = Callable[[int, int], None]
 
 
@@ -157,7 +156,7 @@ def pause(
         raise RefusedError("; ".join(f"{bot}: {words}" for bot, words in refused.items()))
 
     def rests(view: BotView) -> bool:
-        if view.name in refused or view.state in _DOWN:
+        if view.name in refused or view.state in DOWN:
             return True
         if paused:
             return view.state is State.PAUSED and not view.details.get("unfinished")

@@ -13,6 +13,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import yaml
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from tests.hostile.texts import ENDPOINT, FILE_NAME, JSON, MOSTLY_FIT, VARIABLE_NAME
@@ -25,6 +26,13 @@ words = [os.fsencode(word).decode() for word in sys.argv[2:]]
 print(sys.argv[1] + ":" + hashlib.sha256(json.dumps(words).encode()).hexdigest())
 """
 BOTS = 12
+# A fleet that fails is told bot by bot: shrinking it would take hours.
+FEW = settings(
+    max_examples=3,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 class _Quoting(yaml.SafeDumper):

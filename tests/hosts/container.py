@@ -50,11 +50,7 @@ class Container(Host):
         }
         self._lay_out(own | (files or {}))
         self._process = self._boot()
-        try:
-            self.wait_until_up()
-        except BaseException:
-            self.kill()
-            raise
+        self.come_up()
 
     def command(self, argv: Sequence[str], user: str = "root") -> list[str]:
         session = ["env", "-i", "-C", "/", f"PATH={PATH}", "LANG=C.UTF-8"]

@@ -33,6 +33,22 @@ class Host(ABC):
     def command(self, argv: Sequence[str], user: str = "root") -> list[str]:
         """The command out here that runs ``argv`` in there, as root's or another's clean session."""
 
+    @abstractmethod
+    def wait_until_up(self) -> None:
+        """Wait until it has booted."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once, as a power cut does. What it wrote is gone."""
+
+    def come_up(self) -> None:
+        """Wait until it has booted; one that does not is ended."""
+        try:
+            self.wait_until_up()
+        except BaseException:
+            self.kill()
+            raise
+
     def run(
         self,
         *argv: object,

@@ -49,11 +49,7 @@ class Machine(Host):
             unshare = ["unshare", "--mount", "--propagation", "private"]
             subprocess.run([*unshare, *shell], check=True, timeout=300)
         self._process = self._start()
-        try:
-            self.wait_until_up()
-        except BaseException:
-            self.kill()
-            raise
+        self.come_up()
 
     def command(self, argv: Sequence[str], user: str = "root") -> list[str]:
         session = ["env", f"PATH={PATH}", "LANG=C.UTF-8"]

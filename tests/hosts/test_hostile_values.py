@@ -5,9 +5,9 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
-from tests.hostile.fleets import accepted, check, fleet_text, fleets, lay_out, verify
+from tests.hostile.fleets import FEW, accepted, check, fleet_text, fleets, lay_out, verify
 from tests.hosts.image import OPT
 
 pytest_plugins = ("tests.hosts.fixtures",)
@@ -23,13 +23,7 @@ systemd-analyze verify --man=no "bot-$1"-*.service "bot-$1.slice" "bot-$1.target
 _numbers = count()
 
 
-# A fleet that fails is told bot by bot: shrinking it would take hours.
-@settings(
-    max_examples=3,
-    deadline=None,
-    phases=[Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@FEW
 @given(fleets(with_root=False))
 def test_values_reach_the_process_unchanged_or_are_refused(host, drawn):
     name = f"h{next(_numbers)}"

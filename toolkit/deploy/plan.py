@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from toolkit.botfile import BotFile
-from toolkit.lifecycle import State
+from toolkit.lifecycle import DOWN, State
 
 
 class Action(StrEnum):
@@ -74,7 +74,6 @@ _WHY_NOT_RUNNING = {
     State.BACKOFF: "being retried",
     State.PAUSED: "paused; `toolkit admin resume-bot` lets it go on",
 }
-_DOWN = (State.DEFINED, State.STOPPED, State.FAILED, State.QUARANTINED)
 
 
 def plan(wanted: Mapping[str, Wanted], in_force: Mapping[str, InForce]) -> list[Step]:
@@ -94,7 +93,7 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
         return Step(bot, Action.START, "new", unit_changed=True)
     unit_changed = have.unit_hash != want.unit_hash
     changes = _changes(want, have)
-    if have.state in _DOWN:
+    if have.state in DOWN:
         return _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)
     if changes:
         return Step(bot, Action.RESTART, "; ".join(changes), unit_changed)

@@ -265,14 +265,14 @@ class Spool:
     def _read(self) -> int:
         """Take in the log and cut a torn end; how long the log is."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        data = self._path.read_bytes()
+        data, aside = self._path.read_bytes(), self._path.with_suffix(".damaged")
         size = len(MAGIC)
         if not data.startswith(MAGIC):
             if not MAGIC.startswith(data):  # it is no spool's: put it out of the way, for people
                 os.close(self._file)
                 self._file = -1
-                self.damaged = self._path.with_suffix(".damaged")
-                self._path.rename(self.damaged)
+                self._path.rename(aside)
+                self.damaged = aside
                 return self._read()
             _write_all(self._file, MAGIC, 0)
             for folder in self._path.parents[:2]:  # the log's name, and its folder's
@@ -287,9 +287,9 @@ class Spool:
         self._room = len(data)
         if self.torn:
             self._room = size
-            self.damaged = self._path.with_suffix(".damaged")
+            self.damaged = aside
             with suppress(OSError):  # a full disk; the cut is told in any case
-                self.damaged.write_bytes(data[size:])
+                aside.write_bytes(data[size:])
             os.ftruncate(self._file, size)
         return size
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import event, given
 
-from tests.hostile.fleets import BOTS, accepted, check, fleet_text, fleets, lay_out, verify
+from tests.hostile.fleets import BOTS, FEW, accepted, check, fleet_text, fleets, lay_out, verify
 
 BIN = Path(sys.executable).parent
 HEAD = {"fleet": "h", "backend": "supervisord", "mode": "user"}
@@ -49,13 +49,7 @@ def a_home() -> Iterator[Home]:
             home.toolkit("down")
 
 
-# A fleet that fails is told bot by bot: shrinking it would take hours.
-@settings(
-    max_examples=3,
-    deadline=None,
-    phases=[Phase.reuse, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+@FEW
 @given(fleets(with_root=True))
 def test_values_reach_the_process_unchanged_or_are_refused(drawn):
     with a_home() as home:
