@@ -1,9 +1,11 @@
 """Fixtures that every kind of test may use."""
 
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,47 @@ def short_dir() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+class SmallDisk:
+    """A file system of its own that a test can fill."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._ballast = place / "ballast"
+
+    def fill(self) -> None:
+        """Leave no room at all."""
+        with open(self._ballast, "wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 512)
+
+    def make_room(self) -> None:
+        """Take away what filled it."""
+        self._ballast.unlink()
+
+    def let_write(self, allowed: bool) -> None:
+        """Mount it anew, for writing or for reading alone."""
+        mode = "remount,rw" if allowed else "remount,ro"
+        subprocess.run(["mount", "-o", mode, self.place], check=True)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path, int], SmallDisk]]:
+    """Mount a small file system: ``small_disk(folder, kilobytes)``."""
+    mounted: list[Path] = []
+
+    def mount(place: Path, kilobytes: int) -> SmallDisk:
+        place.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", place]
+        if subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode:
+            pytest.skip("only root may mount a small disk")
+        mounted.append(place)
+        return SmallDisk(place)
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.fixture

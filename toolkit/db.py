@@ -42,32 +42,84 @@ MIGRATIONS = (
 )
 
 
+# SQLite cannot make the files of its log, which reading takes too.
+_UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database, made and brought to the present version where needed.
 
     Raises:
         ToolkitError: it is a link, cannot be opened, is damaged, or was written by a newer toolkit.
     """
+    with _told(path):
+        return _open(path)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open the database for one who only reads: on a disk that is full or read-only too.
+
+    There SQLite must be told that nobody changes it, and leaves the log out then
+    (https://sqlite.org/wal.html, "Read-Only Databases"; https://sqlite.org/uri.html, "immutable").
+
+    Raises:
+        ToolkitError: as ``connect`` does, and where such a disk has a log that was not put into the database.
+    """
+    with _told(path):
+        try:
+            return _open(path)
+        except sqlite3.OperationalError as error:
+            unwritable = error.sqlite_errorcode & 0xFF in _UNWRITABLE
+            if not unwritable or not path.is_file() or _has_log(path):
+                raise
+        return _open_as_it_is(path)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say which database it is that cannot be opened."""
     # Operators may write in the folder: a link of theirs would have root make or change another file.
     if path.is_symlink():
         raise ToolkitError(f"{path} is a symbolic link", "remove it, and see who made it")
     try:
-        make_private(path.parent)
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        yield
     except (sqlite3.Error, OSError) as error:
         raise ToolkitError(f"{path}: {error}", HINT) from None
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    make_private(path.parent)
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise ToolkitError(f"{path}: {error}", HINT) from None
-    except ToolkitError:
+    except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _has_log(path: Path) -> bool:
+    """Whether the log has something in it: SQLite empties it when the last command closes the database."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _open_as_it_is(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        _need_present(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _need_present(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) != len(MIGRATIONS):
+        raise ToolkitError(f"{path} is of another toolkit's version, and cannot be changed now", HINT)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -4,10 +4,10 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from toolkit.errors import RefusedError, ToolkitError
+from toolkit.errors import RefusedError
 from toolkit.files import make_private
 from toolkit.revisions import actor, now
 
@@ -25,8 +25,7 @@ def changing(path: Path, what: str) -> Iterator[None]:
     """
     try:
         make_private(path.parent)
-        # Operators may write in the folder: what a link of theirs leads to would be overwritten, as root.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = _open(path)
     except OSError as error:
         hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
         if error.errno == errno.ELOOP:
@@ -38,11 +37,21 @@ def changing(path: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "another command"
             raise RefusedError(f"the fleet is being changed by {holder}", "wait until it is done") from None
-        try:
+        # Who holds it is but a courtesy: a full disk keeps nobody from a change that writes nothing else.
+        with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"`{what}` of {actor()} (pid {os.getpid()}) since {now()}".encode(), 0)
-        except OSError as error:
-            raise ToolkitError(f"{path}: {error.strerror}", "is the disk full?") from None
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    # Operators may write in the folder: what a link of theirs leads to would be overwritten, as root.
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | flags)

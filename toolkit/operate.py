@@ -203,18 +203,25 @@ def _kept(
     missing = [bot for bot in bots if not paths.unit(bot).exists()]
     if missing:
         raise UsageError(f"not deployed yet: {', '.join(missing)}", "run `toolkit deploy`, or `toolkit up`")
-    with revisions.opened(paths) as history:
+    with revisions.opened(paths, to_read=True) as history:
         held = history.held()
-        changed = [bot for bot in bots if (bot in held) == enabled]
-        (history.release if enabled else history.hold)(changed)
-        try:
-            kept = _keep(backend, bots, enabled=enabled)
-            yield
-        except RefusedError:
-            (history.hold if enabled else history.release)(changed)
-            raise
+    changed = [bot for bot in bots if (bot in held) == enabled]
+    _note_held(paths, changed, held=not enabled)
+    try:
+        kept = _keep(backend, bots, enabled=enabled)
+        yield
+    except RefusedError:
+        _note_held(paths, changed, held=enabled)
+        raise
     if not kept:
         tell(f"not kept over a reboot: root alone may {'enable' if enabled else 'disable'} {', '.join(bots)}")
+
+
+def _note_held(paths: FleetPaths, bots: Sequence[str], *, held: bool) -> None:
+    """Write down which bots are held, or are not any more; a full disk hinders nobody who changes nothing."""
+    if bots:
+        with revisions.opened(paths) as history:
+            (history.hold if held else history.release)(bots)
 
 
 def _keep(backend: Backend, bots: Sequence[str], *, enabled: bool) -> bool:

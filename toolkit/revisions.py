@@ -200,13 +200,16 @@ def _differs(source: dict[str, str | int]) -> bool:
 
 
 @contextmanager
-def opened(paths: FleetPaths) -> Iterator[Revisions]:
+def opened(paths: FleetPaths, *, to_read: bool = False) -> Iterator[Revisions]:
     """The history of a fleet, made where there is none.
+
+    Parameters:
+        to_read: nothing is going to be written, so that a full or read-only disk is no hindrance.
 
     Raises:
         ToolkitError: the database cannot be used.
     """
-    connection = db.connect(paths.database)
+    connection = (db.connect_to_read if to_read else db.connect)(paths.database)
     try:
         yield Revisions(connection, paths.home)
     except sqlite3.Error as error:

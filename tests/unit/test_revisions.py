@@ -66,6 +66,35 @@ def test_what_sqlite_complains_of_is_told_with_its_place(paths):
     assert caught.value.hint
 
 
+def test_a_database_on_a_full_or_read_only_disk_is_read(paths, small_disk, tmp_path):
+    disk = small_disk(paths.home, 256)
+    with revisions.opened(paths) as history:
+        history.put_in_force([row("alice", history.begin(tmp_path / "fleet.yaml", []))])
+    disk.fill()
+    with revisions.opened(paths, to_read=True) as history:
+        assert list(history.applied()) == ["alice"]
+    with pytest.raises(ToolkitError, match=r"fleet\.db"), revisions.opened(paths):
+        pass
+    disk.make_room()
+    disk.let_write(False)
+    with revisions.opened(paths, to_read=True) as history:
+        assert list(history.applied()) == ["alice"]
+
+
+def test_a_log_that_cannot_be_read_is_not_left_out(paths, small_disk):
+    disk = small_disk(paths.home, 256)
+    connection = db.connect(paths.database)
+    with db.transaction(connection):
+        connection.execute("INSERT INTO held VALUES ('alice', '', '')")
+    log = paths.database.with_name("fleet.db-wal")
+    kept = log.read_bytes()
+    connection.close()
+    log.write_bytes(kept)
+    disk.let_write(False)
+    with pytest.raises(ToolkitError, match=r"fleet\.db"), revisions.opened(paths, to_read=True):
+        pass
+
+
 def test_a_bot_that_is_held_is_released(paths):
     with revisions.opened(paths) as history:
         history.hold(["bob", "alice"])

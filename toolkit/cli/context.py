@@ -110,7 +110,7 @@ def bots_in_force(call: Invocation, paths: "FleetPaths") -> tuple[dict[str, str]
     from toolkit import revisions
 
     if paths.database.exists():
-        with revisions.opened(paths) as history:
+        with revisions.opened(paths, to_read=True) as history:
             applied = history.applied()
             if applied:
                 return {name: row.type for name, row in applied.items()}, history.changed_sources()

@@ -54,7 +54,7 @@ def _fleet(context: typer.Context) -> dict[str, Any]:
     backend = backend_of(paths)
     last = None
     if paths.database.exists():
-        with revisions.opened(paths) as history:
+        with revisions.opened(paths, to_read=True) as history:
             last = history.last()
     return {
         "fleet": paths.fleet,

@@ -233,7 +233,7 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> list[Step]:
     held: frozenset[str] = frozenset()
     applied: dict[str, Applied] = {}
     if paths.database.exists():
-        with revisions.opened(paths) as history:
+        with revisions.opened(paths, to_read=True) as history:
             held, applied = history.held(), history.applied()
     wanted = prepare(fleet, paths, held).wanted
     return plan(wanted, in_force(paths, applied, {bot: want.type for bot, want in wanted.items()}, backend))

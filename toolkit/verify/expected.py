@@ -96,7 +96,7 @@ def expected(paths: FleetPaths, fleet_file: Path) -> Expected:
     """
     if not paths.database.exists():
         raise UsageError(f"fleet {paths.fleet} is not deployed", "run `toolkit deploy`, or `toolkit up`")
-    with revisions.opened(paths) as history:
+    with revisions.opened(paths, to_read=True) as history:
         applied, last = history.applied(), history.last()
         if last is None:
             raise UsageError(f"fleet {paths.fleet} is not deployed", "run `toolkit deploy`, or `toolkit up`")

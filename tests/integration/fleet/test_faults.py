@@ -111,6 +111,30 @@ def test_a_full_disk_is_told_and_nothing_is_touched(up):
     assert any("Moin" in text for text in up.ask("alice", "x"))
 
 
+def test_who_only_looks_or_starts_needs_no_room_on_the_disk(operator, small_disk):
+    disk = small_disk(operator.folder / "state", 4096)
+    operator.run("up")
+    disk.fill()
+    try:
+        assert operator.states() == THREE
+        assert "alice" in operator.run("bot", "status", "alice").stdout
+        assert "3 no-op" in operator.run("plan").stdout
+        assert operator.json("system", "info")["revision"] == 1
+        operator.run("verify", "--all", code=None)
+        before = operator.pids()["alice"]
+        told = operator.run("admin", "restart-bot", "alice", "--wait", "5", code=None)
+        assert operator.pids()["alice"] != before, told
+        assert "hint:" in operator.run("admin", "stop-bot", "bob", code=1).stderr
+        assert operator.states()["bob"] == "RUNNING"
+    finally:
+        disk.make_room()
+    operator.run("deploy")
+    assert operator.states() == THREE
+    disk.fill()
+    operator.run("down")
+    assert not operator.runners()
+
+
 def test_a_hung_supervisor_is_told_by_its_deadline(up):
     supervisor = up.supervisor_pid()
     os.kill(supervisor, signal.SIGSTOP)

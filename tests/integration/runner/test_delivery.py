@@ -2,8 +2,6 @@
 
 import os
 import resource
-import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -176,44 +174,27 @@ def test_a_file_that_may_not_grow_stops_the_intake_until_it_may(bot, sandbox):
 
 
 @pytest.fixture
-def small_disk(bot):
+def spool_disk(bot, small_disk):
     """A file system of 64 kB for the bot's spool."""
-    place = folder(bot)
-    place.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], stderr=subprocess.DEVNULL, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a small disk")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
-def filled(place):
-    """Fill a disk; the file whose removal makes room."""
-    ballast = place / "ballast"
-    with open(ballast, "wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"x" * 512)
-    return ballast
+    return small_disk(folder(bot), 64)
 
 
 @pytest.mark.parametrize("delivery", ["at-least-once", "at-most-once"])
-def test_a_full_disk_stops_the_intake_until_there_is_room(bot, sandbox, small_disk, delivery):
+def test_a_full_disk_stops_the_intake_until_there_is_room(bot, sandbox, spool_disk, delivery):
     bot.change(delivery=delivery).up()
     sandbox.ask(bot.id, "hello")
-    ballast = filled(small_disk)
+    spool_disk.fill()
     for number in range(3):
         sandbox.ask(bot.id, "y" * 300 + str(number), timeout=2)
-    taken_up_again(bot, sandbox, ballast.unlink)
+    taken_up_again(bot, sandbox, spool_disk.make_room)
 
 
-def test_a_full_disk_at_the_start_is_waited_for(bot, sandbox, small_disk):
-    ballast = filled(small_disk)
+def test_a_full_disk_at_the_start_is_waited_for(bot, sandbox, spool_disk):
+    spool_disk.fill()
     sandbox.say(bot.id, "hello")
     bot.start()
     bot.until("INITIALIZING", "spool")
-    ballast.unlink()
+    spool_disk.make_room()
     bot.until("RUNNING")
     assert texts(sandbox, bot, 1) == ["hello, time 1"]
-    assert os.stat(small_disk / "updates.log").st_size > 0
+    assert os.stat(folder(bot) / "updates.log").st_size > 0
