@@ -1,6 +1,8 @@
 """Looks at the bot from the side loop, also while the bot's own loop hangs, and condemns one that is deaf."""
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Callable
 
@@ -46,6 +48,7 @@ class Judge:
         """Look once."""
         vitals = self._vitals
         judged = vitals.state in _JUDGED
+        vitals.has_descriptor(_can_open())
         verdict = vitals.verdict = health.judge(vitals.sample(), self._limits) if judged else Verdict()
         if verdict.reasons:
             vitals.trouble(SOURCE, "; ".join(verdict.reasons))
@@ -54,3 +57,12 @@ class Judge:
         self._hung = self._hung + 1 if verdict.level is Level.HUNG else 0
         if self._hung == PATIENCE:
             self._condemn(verdict)
+
+
+def _can_open() -> bool:
+    """Whether this process has a file descriptor left."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno != errno.EMFILE
+    return True

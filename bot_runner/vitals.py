@@ -66,6 +66,7 @@ class Vitals:
         self._lanes = (0, 1)
         self._moved = self._awake = self.started
         self._lag = 0.0
+        self._no_descriptor: float | None = None
 
     @property
     def state(self) -> State:
@@ -168,6 +169,13 @@ class Vitals:
         """
         self._lanes, self._moved = (taken, lanes), time.monotonic()
 
+    def has_descriptor(self, has: bool) -> None:
+        """Whether a file could be opened just now, so far as file descriptors matter."""
+        if has:
+            self._no_descriptor = None
+        elif self._no_descriptor is None:
+            self._no_descriptor = time.monotonic()
+
     def woke(self) -> None:
         """The process stood still until now, as by SIGSTOP: that time counts against nothing."""
         self._awake = time.monotonic()
@@ -215,4 +223,5 @@ class Vitals:
             poller_lives=not (polls and self.poller is not None and self.poller.done()),
             oldest_in_flight_s=since(min(began)) if began else None,
             stalled_s=since(self._moved) if self.full or taken >= lanes else None,
+            no_descriptor_s=since(self._no_descriptor),
         )

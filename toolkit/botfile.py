@@ -77,8 +77,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
             does no more. A third of it is told as a trouble.
         poll_s: a poll later than its own deadline by more is a hang. A third of it is a trouble.
         handler_s: an update in its handler for longer is a trouble.
-        stuck_s: all turns taken, and no update begun or ended for longer, is a hang. By default as long as
-            an up- or download may take.
+        stuck_s: all turns taken, and no update begun or ended for longer, is a hang; so is no file descriptor
+            left. By default as long as an up- or download may take.
     """
 
     loop_s: float = 90.0

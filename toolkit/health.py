@@ -36,6 +36,7 @@ class Sample:
         oldest_in_flight_s: seconds that the oldest update has been in its handler.
         stalled_s: seconds for which no update has begun or ended while none could begin: each turn was
             taken, or there was no room for more.
+        no_descriptor_s: seconds for which no file descriptor has been left; None where one is.
     """
 
     loop_lag_s: float | None = None
@@ -44,6 +45,7 @@ class Sample:
     poller_lives: bool = True
     oldest_in_flight_s: float | None = None
     stalled_s: float | None = None
+    no_descriptor_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def _findings(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
         yield Level.HUNG, f"the program has not sent WATCHDOG=1 for more than {limits.loop_s:g} s"
     yield from _poller(sample, limits)
     yield from _handlers(sample, limits)
+    yield from _descriptors(sample, limits)
 
 
 def _poller(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
@@ -99,6 +102,16 @@ def _handlers(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
         yield Level.HUNG, f"the handlers are stuck: none began or ended for more than {limits.stuck_s:g} s"
     elif (sample.oldest_in_flight_s or 0.0) > limits.handler_s:
         yield Level.DEGRADED, f"an update has been in its handler for more than {limits.handler_s:g} s"
+
+
+def _descriptors(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
+    if sample.no_descriptor_s is None:
+        return
+    if sample.no_descriptor_s > limits.stuck_s:
+        yield Level.HUNG, f"no file descriptor has been left for more than {limits.stuck_s:g} s"
+    else:
+        cause = "the app closes less than it opens, or needs more than `limits: open_files` allows"
+        yield Level.DEGRADED, f"no file descriptor is left: {cause}"
 
 
 def interval_s(limits: Health) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from contextlib import suppress
 
 from telegram import Update
 from telegram.ext import (
@@ -37,10 +36,21 @@ async def never(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
 
 async def exhaust(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
     """Use up all file descriptors, and never return."""
-    with suppress(OSError):
-        while True:
-            leaked.append(os.open(os.devnull, os.O_RDONLY))
+    leaked.extend(iter(_open_or_none, None))
     await asyncio.Event().wait()
+
+
+async def hoard(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
+    """Use up all file descriptors, and go on."""
+    leaked.extend(iter(_open_or_none, None))
+    await update.effective_message.reply_text("that was all")
+
+
+def _open_or_none() -> int | None:
+    try:
+        return os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return None
 
 
 async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
@@ -57,7 +67,14 @@ async def blind(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
 
 def _with_handlers(builder: ApplicationBuilder, context: Context) -> Application:
     application = builder.token(context.token).base_url(f"{context.endpoint}/bot").build()
-    faults = {"block": block, "never": never, "cancel": cancel, "exhaust": exhaust, "blind": blind}
+    faults = {
+        "block": block,
+        "never": never,
+        "cancel": cancel,
+        "exhaust": exhaust,
+        "hoard": hoard,
+        "blind": blind,
+    }
     for name, handler in faults.items():
         application.add_handler(CommandHandler(name, handler))
     application.add_handler(MessageHandler(filters.TEXT, echo))

@@ -19,6 +19,7 @@ samples = st.builds(
     poller_lives=st.booleans(),
     oldest_in_flight_s=ages,
     stalled_s=ages,
+    no_descriptor_s=ages,
 )
 
 
@@ -53,6 +54,8 @@ def test_a_bot_that_is_idle_or_busy_is_well(sample):
         (Sample(oldest_in_flight_s=600.1, stalled_s=600.1), Level.HUNG, "stuck: none began or ended"),
         # Nothing in a handler, and yet no room for more.
         (Sample(stalled_s=600.1), Level.HUNG, "stuck: none began or ended"),
+        (Sample(no_descriptor_s=0.0), Level.DEGRADED, "no file descriptor is left"),
+        (Sample(no_descriptor_s=600.1), Level.HUNG, "no file descriptor has been left for more than 600 s"),
     ],
 )
 def test_each_heartbeat_has_its_limit(sample, level, words):
@@ -81,7 +84,7 @@ def test_a_level_has_reasons_and_reasons_a_level(sample):
 
 @given(
     samples,
-    st.sampled_from(["loop_lag_s", "beat_age_s", "poll_overdue_s", "oldest_in_flight_s", "stalled_s"]),
+    st.sampled_from([field.name for field in fields(Sample) if field.name != "poller_lives"]),
 )
 def test_what_is_later_is_never_better(sample, name):
     later = {field.name: getattr(sample, field.name) for field in fields(Sample)}

@@ -247,7 +247,7 @@ HEALTH = _object(
         "loop": _duration("The event loop, or a program's WATCHDOG=1, later than this: it hangs.", "90s"),
         "poll": _duration("A poll later than its own deadline by more than this: it hangs.", "30s"),
         "handler": _duration("An update in its handler for longer: a trouble, but no hang.", "2m"),
-        "stuck": _duration("All turns taken, and none begun or ended for longer: it hangs.", "10m"),
+        "stuck": _duration("Nothing begun or ended, or no file to open, for longer: it hangs.", "10m"),
     },
 )
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from toolkit.errors import RefusedError
 from toolkit.ipc import protocol
+from toolkit.ipc.acceptor import Acceptor
 from toolkit.ipc.protocol import FrameDecoder, Request, RpcError
 
 Method = Callable[[dict[str, Any]], object]
@@ -95,7 +96,7 @@ class ControlServer:
         self._path, self._mode = path, mode
         self._refused_group = refused_group
         self._answerer = _Answerer(methods, bounds or Bounds())
-        self._server: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._inode = 0
 
     async def start(self) -> None:
@@ -107,15 +108,14 @@ class ControlServer:
         """
         listener = listening_socket(self._path, self._mode)
         self._inode = self._path.stat().st_ino
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
-            lambda: _Conversation(self._answerer, self._refused_group), sock=listener, backlog=_BACKLOG
+        acceptor = self._acceptor = Acceptor(
+            listener, lambda: _Conversation(self._answerer, acceptor.freed, self._refused_group)
         )
 
     async def close(self) -> None:
         """Take no more connections and remove the socket, if it is still ours."""
-        if self._server is not None:
-            self._server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
             with contextlib.suppress(OSError):
                 if self._path.stat().st_ino == self._inode:
                     self._path.unlink()
@@ -129,8 +129,11 @@ class _Conversation(asyncio.Protocol):
     taken or given.
     """
 
-    def __init__(self, answerer: "_Answerer", refused_group: int | None = None) -> None:
+    def __init__(
+        self, answerer: "_Answerer", ended: Callable[[], object], refused_group: int | None = None
+    ) -> None:
         self._answerer, self._refused_group = answerer, refused_group
+        self._tell_end = ended
         self._bounds = answerer.bounds
         self._decoder = FrameDecoder()
         self._loop = asyncio.get_running_loop()
@@ -156,6 +159,7 @@ class _Conversation(asyncio.Protocol):
         self._limit(None)
         if self._answering:
             self._answering.cancel()
+        self._tell_end()
 
     def data_received(self, data: bytes) -> None:
         # Told once it has asked: what closes before that is reset, and its last words are lost.

@@ -74,6 +74,20 @@ def test_a_bot_that_has_used_up_its_file_descriptors_is_ended_all_the_same(deaf,
     assert deaf.record().last_exit.failure == "DEAF"
 
 
+def test_a_bot_without_file_descriptors_is_told_without_a_flood_and_ended_when_that_lasts(deaf, sandbox):
+    deaf.change(limits=Limits(open_files=64), health=Health(loop_s=1.0, stuck_s=6.0)).up()
+    sandbox.say(deaf.id, "/hoard")
+    # Its control socket answers, though the first peer after another may have to wait.
+    deaf.until("DEGRADED", "no file descriptor is left")
+    # Those who wait at the socket are what asyncio's own server floods the log for.
+    waiting = [deaf.connect() for _ in range(5)]
+    assert deaf.ended() == DEAF
+    for each in waiting:
+        each.close()
+    assert "no file descriptor has been left for more than 6 s" in deaf.record().last_exit.reason
+    assert len(deaf.lines()) < 30
+
+
 def test_one_stuck_chat_that_fills_the_room_is_ended(deaf, sandbox):
     deaf.up()
     sandbox.flood(deaf.id, 60, "/never")
