@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from toolkit import revisions
 from toolkit.backends import STOP_S, UP, Backend, Phase
+from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.settle import settle
 from toolkit.errors import RefusedError, UsageError
@@ -203,6 +204,8 @@ def _kept(
     missing = [bot for bot in bots if not paths.unit(bot).exists()]
     if missing:
         raise UsageError(f"not deployed yet: {', '.join(missing)}", "run `toolkit deploy`, or `toolkit up`")
+    if enabled:
+        refuse_masked(backend.altered(bots))
     with revisions.opened(paths, to_read=True) as history:
         held = history.held()
     changed = [bot for bot in bots if (bot in held) == enabled]

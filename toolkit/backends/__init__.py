@@ -6,6 +6,7 @@ from enum import StrEnum
 from importlib import import_module
 from typing import Protocol
 
+from toolkit.backends.altered import Alteration
 from toolkit.errors import BackendError, UsageError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
@@ -88,6 +89,10 @@ class Backend(Protocol):
 
     def check(self, files: Sequence[RenderedFile]) -> None:
         """Parse a staged copy with the supervisor's own parser, before anything is installed."""
+        ...
+
+    def altered(self, bots: Sequence[str]) -> Sequence[Alteration]:
+        """What others have done to bots' units and to those that bots share, besides editing files."""
         ...
 
     def reload(self, enabled: Collection[str] | None = None) -> None:

@@ -88,8 +88,8 @@ def _show(results: "list[Result]", *, everything: bool) -> None:
     rows = []
     for result in shown:
         check, verdict = result.case.check, result.verdict
-        hint = check.hint if verdict.outcome == "failed" else ""
-        row = (check.bot or "-", check.name, _MARKS[verdict.outcome], verdict.found or "-", check.why, hint)
+        mark, found = _MARKS[verdict.outcome], verdict.found or "-"
+        row = (check.bot or "-", check.name, mark, found, check.why, result.hint)
         rows.append((result.case.host, *row) if hosts else row)
     headers = ("BOT", "CHECK", "RESULT", "FOUND", "WHY", "HINT")
     table(rows, ("HOST", *headers) if hosts else headers)

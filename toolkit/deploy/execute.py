@@ -10,6 +10,7 @@ from pathlib import Path
 
 from toolkit import ground, revisions
 from toolkit.backends import STOP_S, Backend
+from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.plan import Action, InForce, Step, plan
@@ -174,8 +175,8 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
     """Plan, apply, report.
 
     Raises:
-        RefusedError: another command changes the fleet, it belongs to another fleet file, or its supervisor
-            does not run and may not be launched.
+        RefusedError: another command changes the fleet, it belongs to another fleet file, a unit is masked,
+            or its supervisor does not run and may not be launched.
         BackendError: the supervisor refused the units, or failed; what was done stays, and the next deploy
             goes on from there.
     """
@@ -194,6 +195,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
                 f"the supervisor of fleet {fleet.name} is not running", "start it with `toolkit up`"
             )
         prepared = prepare(fleet, paths, history.held())
+        refuse_masked(backend.altered(list(prepared.wanted)))
         ground.make(prepared.folders)
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         if not alive:
@@ -229,13 +231,19 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
 
 
 def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> list[Step]:
-    """The plan that a deploy would follow now. Changes nothing."""
+    """The plan that a deploy would follow now. Changes nothing.
+
+    Raises:
+        RefusedError: a deploy would be refused, as a unit is masked.
+    """
     held: frozenset[str] = frozenset()
     applied: dict[str, Applied] = {}
     if paths.database.exists():
         with revisions.opened(paths, to_read=True) as history:
             held, applied = history.held(), history.applied()
     wanted = prepare(fleet, paths, held).wanted
+    if backend.alive():
+        refuse_masked(backend.altered(list(wanted)))
     return plan(wanted, in_force(paths, applied, {bot: want.type for bot, want in wanted.items()}, backend))
 
 

@@ -21,10 +21,12 @@ class Verdict:
 
     Parameters:
         found: in words; of a skipped check, why it cannot be told.
+        hint: what to do, where it is something else than the check's own hint says.
     """
 
     outcome: Outcome
     found: str = ""
+    hint: str = ""
 
 
 def skipped(why: str) -> Verdict:
@@ -32,10 +34,10 @@ def skipped(why: str) -> Verdict:
     return Verdict(Outcome.SKIPPED, why)
 
 
-def judged(*faults: str) -> Verdict:
+def judged(*faults: str, hint: str = "") -> Verdict:
     """Failed where there are faults, else passed."""
     told = [fault for fault in faults if fault]
-    return Verdict(Outcome.FAILED, "; ".join(told)) if told else Verdict(Outcome.PASSED)
+    return Verdict(Outcome.FAILED, "; ".join(told), hint) if told else Verdict(Outcome.PASSED)
 
 
 @dataclass(frozen=True, slots=True)

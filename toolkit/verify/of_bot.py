@@ -92,12 +92,16 @@ def file_faults(wanted: File, facts: Facts) -> list[str]:
     found = facts.files.get(wanted.path)
     if found is None:
         return [f"{wanted.path} is not there"]
+    if found.kind == "symbolic link":
+        return [f"{wanted.path} is a symbolic link"]
     if found.mode != wanted.mode:
         return [f"{wanted.path} has mode {found.mode:04o}, not {wanted.mode:04o}"]
     return []
 
 
 def _unit_file(bot: Bot, facts: Facts) -> Verdict:
+    if facts.units.get(bot.unit.path.rpartition("/")[2], {}).get("LoadState") == "masked":
+        return skipped("it is masked: see `loaded`")
     faults = file_faults(bot.unit, facts)
     text = facts.texts.get(bot.unit.path)
     if text is None and not faults:

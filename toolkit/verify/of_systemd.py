@@ -45,7 +45,7 @@ _FILTERED = "2"
 
 def checks(wanted: Expected, bot: Bot) -> list[Check]:
     """Those of a bot's unit."""
-    name = _service(bot)
+    name, systemctl = _service(bot), "systemctl" if wanted.is_system else "systemctl --user"
     enable = f"`toolkit admin start-bot {bot.name}`, or `stop-bot` where it is to stay down"
     made = [
         Check(
@@ -59,14 +59,14 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
             "loaded",
             bot.name,
             "systemd acts on what it has read, not on the file",
-            "`systemctl daemon-reload`",
-            lambda facts: _loaded(bot, facts),
+            f"`{systemctl} daemon-reload`",
+            lambda facts: _loaded(bot, facts, systemctl),
         ),
         Check(
             "sandbox",
             bot.name,
             "an app that is taken over reaches whatever its sandbox leaves open",
-            f"`systemctl cat {name}` shows what was added: `systemctl revert` it, then restart the bot",
+            f"`{systemctl} cat {name}` shows what was added: `{systemctl} revert` it, then restart the bot",
             lambda facts: _sandbox(bot, facts),
         ),
     ]
@@ -112,10 +112,13 @@ def _enabled(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     return judged("" if linked else f"{wanted.target} does not want it")
 
 
-def _loaded(bot: Bot, facts: Facts) -> Verdict:
+def _loaded(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
     found = facts.units.get(_service(bot))
     if not found:
         return skipped("systemd cannot be asked")
+    if found.get("LoadState") == "masked":
+        hint = f"`{systemctl} unmask {_service(bot)}`, then `toolkit deploy`"
+        return judged("its unit is masked: systemd does not start it", hint=hint)
     if facts.texts.get(bot.unit.path, bot.unit.text) != bot.unit.text:
         return skipped("its file was edited: see `unit-file`")
     return judged(

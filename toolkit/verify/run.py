@@ -53,6 +53,11 @@ class Result:
     case: Case
     verdict: Verdict
 
+    @property
+    def hint(self) -> str:
+        """What to do; "" where it did not fail."""
+        return (self.verdict.hint or self.case.check.hint) if self.verdict.outcome is Outcome.FAILED else ""
+
     def as_json(self) -> dict[str, Any]:
         """The stable shape of ``--json``."""
         check = self.case.check
@@ -63,7 +68,7 @@ class Result:
             "outcome": str(self.verdict.outcome),
             "found": self.verdict.found,
             "why": check.why,
-            "hint": check.hint if self.verdict.outcome is Outcome.FAILED else "",
+            "hint": self.hint,
         }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from toolkit.backends import Phase, UnitStatus
+from toolkit.backends.altered import Alteration
 from toolkit.backends.supervisord import configuration, rpc
 from toolkit.backends.supervisord.ownership import bot_of
 from toolkit.backends.supervisord.reach import Reach
@@ -151,6 +152,11 @@ class Supervisord:
             RefusedError: a name is another's.
         """
         self._daemon.check(self._rpc, files)
+
+    def altered(self, bots: Sequence[str]) -> tuple[Alteration, ...]:
+        """Nothing: a program is what its file says."""
+        del bots
+        return ()
 
     def reload(self, enabled: Collection[str] | None = None) -> None:
         """Have it read the installed units, which say themselves what is enabled; bots stay untouched."""

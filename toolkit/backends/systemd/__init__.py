@@ -1,10 +1,13 @@
 """systemd, spoken to over D-Bus: the machine's own manager, or the user's."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from toolkit.backends import STOP_S, UP, NotRunningError, Phase, UnitStatus
+from toolkit.backends.altered import Alteration
 from toolkit.backends.systemd import where
+from toolkit.backends.systemd.altered import altered, is_masked
 from toolkit.backends.systemd.bus import Bus
 from toolkit.backends.systemd.complaints import complain
 from toolkit.backends.systemd.jobs import Jobs
@@ -54,8 +57,11 @@ class Systemd:
 
     def control(self) -> str:
         """The units of the target."""
-        own = "" if self._paths.is_system else "--user "
-        return f"systemctl {own}list-units '{self._paths.service('*')}'"
+        return f"{self._systemctl} list-units '{self._paths.service('*')}'"
+
+    @property
+    def _systemctl(self) -> str:
+        return "systemctl" if self._paths.is_system else "systemctl --user"
 
     def launch(self) -> None:
         """Start the fleet's target, and with it the bots that come up by themselves."""
@@ -87,9 +93,16 @@ class Systemd:
         asked = [unit for unit in units if unit.phase in _CLOSER]
         services = [(self._paths.service(unit.bot), "Service") for unit in asked]
         told = self._manager.properties(services, PROPERTIES)
-        return {unit.bot: unit for unit in units} | {
+        return {unit.bot: self._absent(unit) for unit in units} | {
             unit.bot: closer(unit, facts) for unit, facts in zip(asked, told, strict=True)
         }
+
+    def _absent(self, unit: UnitStatus) -> UnitStatus:
+        """The same, with the reason where its file gave way to a mask."""
+        service = self._paths.service(unit.bot)
+        if unit.phase is not Phase.ABSENT or not is_masked(self._paths.units / service):
+            return unit
+        return replace(unit, detail=f"its unit is masked: `{self._systemctl} unmask {service}`, then deploy")
 
     def check(self, files: Sequence[RenderedFile]) -> None:
         """See that no unit of somebody else has the name of one of ours.
@@ -101,6 +114,11 @@ class Systemd:
             if file.path.parent == self._paths.units and file.path.exists() and not is_ours(file.path):
                 hint = "remove it if nobody needs it, or name the bot or the fleet otherwise"
                 raise RefusedError(f"{file.path} was not written by the toolkit", hint)
+
+    def altered(self, bots: Sequence[str]) -> list[Alteration]:
+        """What an administrator has done to the units of bots, and to the fleet's target and slice."""
+        units = [self._paths.target, self._paths.slice, *map(self._paths.service, bots)]
+        return altered(self._manager, self._paths.units, units, self._systemctl)
 
     def reload(self, enabled: Collection[str] | None = None) -> None:
         """Have the manager read the installed units, once; nothing that runs is touched.

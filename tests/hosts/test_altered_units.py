@@ -1,0 +1,106 @@
+"""What an administrator does to units with systemd's own means is told, and hurts no bot."""
+
+import json
+
+import pytest
+
+from tests.hosts.places import Operator, settle_in
+from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
+
+pytest_plugins = ("tests.hosts.fixtures",)
+
+ALL = ("alice", "bob", "carol")
+
+
+class Admin(Operator):
+    """An operator who knows systemctl."""
+
+    def systemctl(self, *argv, code=0):
+        own = () if self.place.mode == "system" else ("--user",)
+        return self.host.run("systemctl", *own, *argv, user=self.user, code=code)
+
+    def unit(self, bot):
+        return f"bot-{self.fleet}-{bot}.service"
+
+    @property
+    def units(self):
+        """The folder of the fleet's units."""
+        return (
+            "/etc/systemd/system"
+            if self.place.mode == "system"
+            else f"/home/{self.user}/.config/systemd/user"
+        )
+
+    def mask(self, unit):
+        """systemctl takes no file of an administrator away to mask a unit."""
+        self.host.run("rm", f"{self.units}/{unit}")
+        self.systemctl("mask", unit)
+
+    def faults(self):
+        """What `toolkit verify` finds: what and what to do, by bot and check."""
+        told = json.loads(self.run("verify", "--json", code=None).stdout)
+        return {
+            f"{one['bot']}:{one['check']}": (one["found"], one["hint"])
+            for one in told["checks"]
+            if one["outcome"] == "failed"
+        }
+
+    def pids(self):
+        return {name: bot["pid"] for name, bot in self.bots().items()}
+
+
+@pytest.fixture(scope="module")
+def sandbox(host):
+    host.run("toolkit", "sandbox", "--detach")
+
+
+@pytest.fixture(scope="module", params=[SYSTEM_SYSTEMD, USER_SYSTEMD], ids=str)
+def admin(host, sandbox, request):
+    made = settle_in(host, request.param)
+    made.__class__ = Admin
+    made.run("up")
+    yield made
+    made.run("down", code=None)
+
+
+def test_a_masked_unit_is_told_and_its_bot_runs_on(admin):
+    before, unit = admin.pids(), admin.unit("alice")
+    admin.mask(unit)
+    try:
+        for argv in (
+            ["plan"],
+            ["deploy"],
+            ["up"],
+            ["admin", "restart-bot", "all"],
+            ["admin", "start-bot", "alice"],
+        ):
+            done = admin.run(*argv, code=4)
+            assert f"error: {unit} is masked" in done.stderr, argv
+            assert f"unmask {unit}`, then `toolkit deploy`" in done.stderr, argv
+        assert admin.pids() == before
+        faults = admin.faults()
+        assert "alice:unit-file" not in faults
+        (found, hint) = faults["alice:loaded"]
+        assert "masked" in found
+        assert f"unmask {unit}`" in hint
+        assert admin.run("admin", "restart-bot", "bob").stdout == "bob: RUNNING\n"
+        assert admin.run("admin", "stop-bot", "alice", code=None).returncode in (0, 3)
+        bot = admin.bots()["alice"]
+        assert (bot["state"], bot["pid"]) == ("DEFINED", None)
+        assert f"unmask {unit}`" in bot["reason"]
+    finally:
+        admin.systemctl("unmask", unit)
+    admin.run("deploy")
+    assert admin.run("admin", "start-bot", "alice").stdout == "alice: RUNNING\n"
+    assert admin.faults() == {}
+
+
+def test_a_masked_target_is_told(admin):
+    target = f"bot-{admin.fleet}.target"
+    admin.mask(target)
+    try:
+        assert f"error: {target} is masked" in admin.run("deploy", code=4).stderr
+    finally:
+        admin.systemctl("unmask", target)
+    admin.run("deploy")
+    assert admin.faults() == {}
