@@ -9,6 +9,9 @@ from toolkit.place import PRIVATE_SUPERVISORD, Place
 
 BOT_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?")
 FLEET_NAME = re.compile(r"[a-z0-9]{1,24}")
+TYPE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+# The selector of every bot, and what the private supervisord's own log is called after.
+RESERVED_BOT_NAMES = ("all", "supervisord")
 # sun_path is 108 bytes with its closing NUL: unix(7).
 MAX_SOCKET_PATH = 107
 # ut_user of utmp(5) has 32 bytes: systemd takes no longer name.
@@ -222,6 +225,11 @@ def system_folders(paths: FleetPaths) -> list[Folder]:
         *(Folder(folder, 0o750, paths.group) for folder in own),
         Folder(paths.records, 0o2770, paths.group),
     ]
+
+
+def is_bot_name(name: str) -> bool:
+    """Whether a fleet file may give a bot this name."""
+    return bool(BOT_NAME.fullmatch(name)) and name not in RESERVED_BOT_NAMES
 
 
 def default_root() -> Path:

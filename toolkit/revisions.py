@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from toolkit import db
 from toolkit.errors import ToolkitError
-from toolkit.paths import FleetPaths
+from toolkit.paths import TYPE_NAME, FleetPaths, is_bot_name
+from toolkit.place import PLACES
 from toolkit.render import RenderedFile
 
 if TYPE_CHECKING:
@@ -56,9 +57,10 @@ def actor() -> str:
 class Revisions:
     """The history of one fleet, over its database. Use ``opened``."""
 
-    def __init__(self, connection: sqlite3.Connection, home: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, paths: FleetPaths) -> None:
         self._db = connection
-        self._home = home
+        self._paths = paths
+        self._home = paths.home
 
     def begin(self, fleet_file: Path, files: Sequence[RenderedFile]) -> int:
         """Keep a new revision whole, before any of it is acted on; give its number."""
@@ -107,11 +109,21 @@ class Revisions:
             self._db.execute("DELETE FROM held WHERE bot = ?", (bot,))
 
     def applied(self) -> dict[str, Applied]:
-        """The applied manifest, by bot, in the order of names."""
+        """The applied manifest, by bot, in the order of names.
+
+        Raises:
+            ToolkitError: a record names what no fleet can have.
+        """
         rows = self._db.execute(
             "SELECT bot, type, backend, unit_hash, fingerprint, revision FROM applied ORDER BY bot"
         )
-        return {row[0]: Applied(*row) for row in rows}
+        applied = {row[0]: Applied(*row) for row in rows}
+        for row in applied.values():
+            self._expect(is_bot_name(str(row.bot)), _misnamed("applied", "a bot", row.bot))
+            self._expect(TYPE_NAME.fullmatch(str(row.type)), _misnamed("applied", "a type", row.type))
+            supervisor = _misnamed("applied", "a supervisor", row.backend)
+            self._expect(row.backend in {place.backend for place in PLACES}, supervisor)
+        return applied
 
     def last(self) -> tuple[int, str] | None:
         """Number and status of the newest revision."""
@@ -147,8 +159,15 @@ class Revisions:
             self._db.executemany("DELETE FROM held WHERE bot = ?", [(bot,) for bot in bots])
 
     def held(self) -> frozenset[str]:
-        """The bots that an operator stopped."""
-        return frozenset(row[0] for row in self._db.execute("SELECT bot FROM held"))
+        """The bots that an operator stopped.
+
+        Raises:
+            ToolkitError: a record names what no fleet can have.
+        """
+        held = frozenset(row[0] for row in self._db.execute("SELECT bot FROM held"))
+        for bot in held:
+            self._expect(is_bot_name(str(bot)), _misnamed("held", "a bot", bot))
+        return held
 
     def owner(self) -> Path | None:
         """The fleet file that this fleet is deployed from."""
@@ -162,17 +181,38 @@ class Revisions:
 
     def sources(self) -> list[Path]:
         """The fleet's files that what is in force was made from."""
-        return [Path(source["path"]) for source in json.loads(self._meta("sources") or "[]")]
+        return [Path(str(source["path"])) for source in self._sources()]
 
     def changed_sources(self) -> list[Path]:
         """The fleet's files that differ from what was last deployed; new files in ``bots.d`` count."""
-        known = json.loads(self._meta("sources") or "[]")
-        changed = [Path(source["path"]) for source in known if _differs(source)]
+        known = self._sources()
+        changed = [Path(str(source["path"])) for source in known if _differs(source)]
         if known:
-            folder = Path(known[0]["path"]).parent / "bots.d"
+            folder = Path(str(known[0]["path"])).parent / "bots.d"
             names = {source["path"] for source in known}
             changed += sorted(path for path in folder.glob("[!.]*.yaml") if str(path) not in names)
         return changed
+
+    def _sources(self) -> list[dict[str, str | int]]:
+        try:
+            sources: list[dict[str, str | int]] = json.loads(self._meta("sources") or "[]")
+            kinds = [{key: type(value) for key, value in source.items()} for source in sources]
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            kinds = [{}]
+        shape = {"path": str, "sha256": str, "mtime_ns": int, "size": int}
+        self._expect(all(kind == shape for kind in kinds), "its fleet files are not told as they are written")
+        return sources
+
+    def _expect(self, fits: object, fault: str) -> None:
+        """Refuse what no toolkit wrote: all operators may write here, and root acts upon it."""
+        if fits:
+            return
+        database = self._paths.database
+        hint = (
+            f"see who wrote that; move {database.name}* out of {database.parent} and deploy again: "
+            "running bots are found, but which were stopped by hand is forgotten"
+        )
+        raise ToolkitError(f"{database}: {fault}", hint)
 
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -180,6 +220,10 @@ class Revisions:
 
     def _set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _misnamed(table: str, what: str, name: object) -> str:
+    return f"its table `{table}` has {what} named {str(name)[:40]!r}, which no fleet file can hold"
 
 
 def _sha256(data: bytes) -> str:
@@ -211,7 +255,7 @@ def opened(paths: FleetPaths, *, to_read: bool = False) -> Iterator[Revisions]:
     """
     connection = (db.connect_to_read if to_read else db.connect)(paths.database)
     try:
-        yield Revisions(connection, paths.home)
+        yield Revisions(connection, paths)
     except sqlite3.Error as error:
         raise ToolkitError(f"{paths.database}: {error}", db.HINT) from None
     finally:

@@ -95,6 +95,46 @@ def test_a_log_that_cannot_be_read_is_not_left_out(paths, small_disk):
         pass
 
 
+HOSTILE = ["x/../victim", "-x", "all", "alice\n", "\x1b[2J", "", "a" * 33]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("column", ["bot", "type", "backend"])
+def test_a_record_of_what_no_fleet_can_have_is_refused(paths, tmp_path, name, column):
+    if column == "type" and name == "all":
+        pytest.skip("a type may have this name")
+    with revisions.opened(paths) as history:
+        number = history.begin(tmp_path / "fleet.yaml", [])
+        history.put_in_force([row("bob", number)])
+    sqlite3.connect(paths.database, isolation_level=None).execute(f"UPDATE applied SET {column} = ?", (name,))
+    with revisions.opened(paths) as history, pytest.raises(ToolkitError) as caught:
+        history.applied()
+    assert str(paths.database) in caught.value.message
+    assert repr(name[:40]) in caught.value.message
+    assert "\x1b" not in caught.value.message
+    assert "move fleet.db*" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hold_of_what_no_fleet_can_have_is_refused(paths, name):
+    with revisions.opened(paths) as history:
+        history.hold([name])
+    with revisions.opened(paths) as history, pytest.raises(ToolkitError, match="`held` has a bot named"):
+        history.held()
+
+
+@pytest.mark.parametrize("value", ["{", "[[]]", "7", '["x"]', '[{"path": 3}]', "[" * 200_000])
+def test_sources_that_no_toolkit_wrote_are_refused(paths, value):
+    with revisions.opened(paths):
+        pass
+    connection = sqlite3.connect(paths.database, isolation_level=None)
+    connection.execute("INSERT INTO meta VALUES ('sources', ?)", (value,))
+    with revisions.opened(paths) as history:
+        for read in (history.sources, history.changed_sources):
+            with pytest.raises(ToolkitError, match="fleet files"):
+                read()
+
+
 def test_a_bot_that_is_held_is_released(paths):
     with revisions.opened(paths) as history:
         history.hold(["bob", "alice"])

@@ -203,12 +203,14 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
                 paths, max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
             ):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
-        found = in_force(paths, history.applied(), kinds, backend)
+        applied = history.applied()
+        found = in_force(paths, applied, kinds, backend)
         steps = plan(prepared.wanted, found)
         report = Report(steps, launched=not alive)
         by_path = {file.path: file for file in prepared.files}
         history.claim(fleet.file)
-        if alive and all(step.action is Action.NOTHING for step in steps):
+        forgotten = prepared.wanted.keys() - applied.keys()
+        if alive and not forgotten and all(step.action is Action.NOTHING for step in steps):
             work = _Deploy(prepared, backend, history, 0, options, by_path, found)
             _refresh(work, steps)
             work.reload(steps)
@@ -280,6 +282,10 @@ def _apply(work: _Deploy, steps: list[Step], report: Report) -> None:
     _remove_all(work, gone)
     _refresh(work, steps)
     work.reload(steps)
+    # What runs and is not in the manifest, as after the database was lost, is remembered again.
+    known = work.history.applied()
+    unchanged = [step.bot for step in steps if step.action is Action.NOTHING]
+    work.put_in_force([bot for bot in unchanged if bot not in known])
     # Last, so that a deploy that is broken off before leaves them to be removed.
     for step in gone:
         work.history.forget(step.bot)

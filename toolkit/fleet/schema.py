@@ -9,12 +9,10 @@ from typing import Any
 
 from toolkit.fleet.addresses import ADDRESS_TITLE
 from toolkit.fleet.quantities import DURATION_PATTERN, PERCENT_PATTERN, SIZE_PATTERN
-from toolkit.paths import BOT_NAME, FLEET_NAME
+from toolkit.paths import BOT_NAME, FLEET_NAME, RESERVED_BOT_NAMES, TYPE_NAME
 
 Schema = dict[str, Any]
 
-# `all` is a selector, and the supervisor's own log is called supervisord.log.
-RESERVED_BOT_NAMES = ("all", "supervisord")
 # What a sandbox can leave open.
 NEEDS = ("home", "devices", "jit", "subprocess")
 # Linux takes no longer argument or variable than 128 KiB, and a character may have four bytes.
@@ -371,7 +369,7 @@ SCHEMA: Schema = {
                 "type": "object",
                 "propertyNames": {
                     "title": "a type name: up to 32 of a-z, 0-9, - and _, a letter first",
-                    "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+                    "pattern": f"^{TYPE_NAME.pattern}$",
                 },
                 "additionalProperties": TYPE,
             },

@@ -68,6 +68,8 @@ def test_a_lost_database_costs_no_restart(up):
     for path in up.home.glob("fleet.db*"):
         path.unlink()
     assert up.states() == THREE
+    # What runs is remembered again, once.
+    assert up.run("deploy").stdout == "revision 1: 3 no-op\n"
     assert "nothing to do" in up.run("deploy").stdout
     assert up.pids() == before
     assert up.states() == THREE
