@@ -41,10 +41,16 @@ class Keeper:
         self._save(runs.begun(self.record, pid=os.getpid(), now=now(), healthy_s=self._restart.healthy_s))
 
     def pause(self, paused: bool) -> None:
-        """An operator wants the bot to take no updates, or to go on."""
+        """An operator wants the bot to take no updates, or to go on.
+
+        Raises:
+            OSError: that cannot be written, and a crash would forget it: it is not so.
+        """
         with self._lock:
             if not self._ended:
-                self._save(msgspec.structs.replace(self.record, paused=paused))
+                record = msgspec.structs.replace(self.record, paused=paused)
+                runs.save(self._path, record)
+                self.record = record
 
     def begin_anew(self) -> None:
         """The run proper begins now: a pause before it would make a short run look healthy."""

@@ -39,7 +39,7 @@ class Interventions:
     Parameters:
         bot: the bot file.
         levers: what can be done.
-        remember: keeps on disk whether the bot is paused.
+        remember: keeps on disk whether the bot is paused; raises OSError where it cannot.
     """
 
     bot: BotFile
@@ -86,7 +86,12 @@ class Interventions:
 
     def _pause(self, *, paused: bool) -> dict[str, object]:
         self._need_telegram()
-        self.remember(paused)
+        try:
+            self.remember(paused)
+        except OSError as error:
+            what = "paused" if paused else "resumed"
+            path, why = self.bot.files.run_record, error.strerror or error
+            raise RpcError(REFUSED, f"not {what}: {path} cannot be written: {why}") from None
         self.levers.paused = paused
         self.levers.turned()
         return {"paused": paused}

@@ -1,5 +1,6 @@
 """What an operator does to a bot that runs: pause, resume, look at dead letters, retry them."""
 
+import resource
 import signal
 from pathlib import Path
 
@@ -104,6 +105,28 @@ def test_a_pause_outlives_a_kill_and_no_orderly_end(bot, sandbox, eventually):
     bot.up()
     eventually(lambda: answers(sandbox, bot) == ["hello, time 1"], "the answer")
     assert not bot.status()["paused"]
+
+
+@pytest.mark.parametrize(("method", "words"), [("pause", "not paused"), ("resume", "not resumed")])
+def test_what_a_crash_would_forget_is_refused(bot, method, words):
+    bot.up()
+    before = method == "resume"
+    if before:
+        bot.ask("pause")
+    state = "PAUSED" if before else "RUNNING"
+    bot.until(state)
+    # No file may grow beyond this, as on a full disk.
+    unlimited = resource.RLIM_INFINITY
+    resource.prlimit(bot.runner.pid, resource.RLIMIT_FSIZE, (10, unlimited))
+    error = refusal(bot, method)
+    assert (error.code, error.message) == (
+        REFUSED,
+        f"{words}: {bot.file.files.run_record} cannot be written: File too large",
+    )
+    assert (bot.status()["state"], bot.status()["paused"]) == (state, before)
+    resource.prlimit(bot.runner.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+    assert bot.ask(method) == {"paused": not before}
+    assert bot.record().paused is not before
 
 
 def test_what_a_kill_left_waits_for_the_resume(bot, sandbox, state):
