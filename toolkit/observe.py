@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -161,7 +162,7 @@ def view_of_silence(
         silence: why it does not answer.
         now: seconds since the epoch.
     """
-    state, reason = _silent_state(unit, silence, now)
+    state, reason = _silent_state(unit, silence, _youth(backend, unit, record, silence, now))
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
         last = record.last_exit
@@ -222,11 +223,31 @@ def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, 
     )
 
 
-def _silent_state(unit: UnitStatus, answer: Failure, now: float) -> tuple[State, str]:
+def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure, now: float) -> str:
+    """Why a running process may be silent without a fault; "" where that is one.
+
+    systemd calls a bot active once it was ready, supervisord as soon as it has lived for a second: a busy
+    machine may take much longer to load its runner, which begins its record and then its socket.
+    """
+    begun = record.pid is not None and record.pid == unit.pid
+    if backend != "systemd" and silence.kind is FailureKind.NOT_RUNNING and not begun:
+        return "its runner is not loaded yet"
+    since = unit.since or (_seconds(record.started_at) if begun else 0.0)
+    return "its process has just begun" if since and now - since < HATCHING_S else ""
+
+
+def _seconds(at: str) -> float:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _silent_state(unit: UnitStatus, answer: Failure, youth: str) -> tuple[State, str]:
     """The state of a bot that does not answer, by its supervisor alone."""
     match unit.phase:
-        case Phase.RUNNING if unit.since and now - unit.since < HATCHING_S:
-            return State.STARTING, "its process has just begun"
+        case Phase.RUNNING if youth:
+            return State.STARTING, youth
         case Phase.RUNNING:
             return State.DEGRADED, f"no answer on its control socket: {answer.message}"
         case Phase.EXITED if unit.exit_code in NO_RESTART_CODES:

@@ -69,12 +69,32 @@ def test_a_bot_that_outlived_its_supervisor_says_so():
     assert "without its supervisor" in seen(Phase.STOPPED, ANSWER).reason
 
 
+BEGUN = RunRecord(starts=1, pid=7, started_at="1970-01-12T13:46:35Z")  # 5 s before NOW
+
+
 def test_silence_right_after_the_start_is_no_fault_but_later_it_is():
-    assert seen(Phase.RUNNING, since=NOW - 1).state is State.STARTING
-    late = seen(Phase.RUNNING, since=NOW - 100)
+    assert seen(Phase.RUNNING, since=NOW - 1, record=BEGUN).state is State.STARTING
+    assert seen(Phase.RUNNING, record=BEGUN).state is State.STARTING, "the record tells when, too"
+    late = seen(Phase.RUNNING, since=NOW - 100, record=BEGUN)
     assert late.state is State.DEGRADED
     assert "control socket" in late.reason
     assert late.hint
+
+
+@pytest.mark.parametrize(
+    "record", [RunRecord(), RunRecord(starts=3, pid=6, started_at="2026-01-01T00:00:00Z")]
+)
+def test_a_bot_whose_runner_is_not_loaded_yet_is_starting_however_long_that_takes(record):
+    for since in (0.0, NOW - 100):
+        bot = seen(Phase.RUNNING, since=since, record=record)
+        assert (bot.state, bot.reason) == (State.STARTING, "its runner is not loaded yet")
+
+
+def test_a_bot_that_hangs_or_that_systemd_calls_active_is_not_starting():
+    unit = UnitStatus("alice", Phase.RUNNING, pid=7, since=NOW - 100)
+    hung = Failure(FailureKind.HUNG, "no answer in time")
+    assert view_of_silence("echo", "supervisord", unit, RunRecord(), hung, now=NOW).state is State.DEGRADED
+    assert view_of_silence("echo", "systemd", unit, RunRecord(), SILENCE, now=NOW).state is State.DEGRADED
 
 
 @pytest.mark.parametrize(("code", "state"), [(77, State.QUARANTINED), (0, State.STOPPED), (3, State.FAILED)])
