@@ -56,10 +56,11 @@ class Delivery:
         self._failed = 0
         if self.spool.torn:
             _log.error(
-                "from a place that is not whole on, %d bytes of the spool cannot be read; they lie in %s."
-                " After a power cut they are updates that come again; else updates may be lost",
+                "%d bytes of the spool cannot be read and are given up; they lie in %s. %d updates that stood"
+                " behind them are saved. What a power cut took comes again; else updates may be lost",
                 self.spool.torn,
                 self.spool.damaged,
+                self.spool.saved,
             )
         elif self.spool.damaged:
             _log.error("what lay in the spool's place is no spool; it lies in %s now", self.spool.damaged)

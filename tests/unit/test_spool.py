@@ -1,5 +1,6 @@
 """The crash-safe queue: whatever cut a power loss or a kill makes, what was stored before it is there."""
 
+import json
 import os
 import resource
 import shutil
@@ -107,7 +108,7 @@ def test_a_batch_that_was_cut_before_its_mark_has_come_as_far_as_it_is_there(fol
     spool.append(batch(1, 2, 3))
     killed(spool)
     whole = log(folder).read_bytes()
-    ends = [end for end, *_ in scan(whole, len(MAGIC))]
+    ends = [record.end for record in scan(whole, len(MAGIC))]
     log(folder).write_bytes(whole[: ends[1]])
     again = Spool(folder)
     assert (ids(again), again.mark) == ([1, 2], 2)
@@ -187,6 +188,97 @@ def test_zeros_stand_behind_the_end_and_are_taken_for_nothing(folder, monkeypatc
     assert (ids(last)[-1], last.torn, log(folder).stat().st_size) == (400, 104, last._size)
     assert last.damaged == folder / "updates.damaged"
     assert last.damaged.read_bytes().rstrip(b"\0") == bytes(100) + b"torn"
+
+
+def damage(folder, offset, length=1):
+    with open(log(folder), "r+b") as file:
+        file.seek(offset)
+        bad = bytes(byte ^ 0xFF for byte in file.read(length))
+        file.seek(offset)
+        file.write(bad)
+
+
+def test_what_stands_behind_a_damaged_place_is_read_on(folder):
+    spool = Spool(folder)
+    for number in range(1, 10):
+        spool.append(batch(number))
+        if number in {2, 9}:
+            spool.done(number)
+        spool.attempt(number)
+    spool.commit()
+    killed(spool)
+    records = scan(log(folder).read_bytes(), len(MAGIC))
+    (bad,) = (each for each in records if (each.kind, each.update_id) == (Kind.TAKEN, 4))
+    damage(folder, bad.begin + 6)
+    again = Spool(folder)
+    assert (ids(again), again.saved) == ([1, 3, 5, 6, 7, 8], 4)
+    assert again.torn == bad.end - bad.begin
+    assert again.damaged.read_bytes()[7:] == log(folder).read_bytes()[bad.begin + 7 : bad.end]
+    assert [entry.deaths for entry in again.pending()] == [1] * 6
+    # Once it is written anew nothing is amiss any more.
+    again.append(batch(10))
+    again.commit()
+    killed(again)
+    last = Spool(folder)
+    assert (ids(last), last.torn, last.saved, last.mark) == ([1, 3, 5, 6, 7, 8, 10], 0, 0, 10)
+
+
+def test_a_mark_behind_a_damaged_place_confirms_nothing_to_telegram(folder):
+    """A power cut may take the first page of a batch, and leave the second with the mark."""
+    spool = Spool(folder)
+    spool.append(batch(3))
+    begin = spool._size
+    spool.append(batch(4, 5, 6))
+    killed(spool)
+    damage(folder, begin + 20)
+    again = Spool(folder)
+    assert (ids(again), again.mark) == ([3, 5, 6], 3)
+    assert again.append(batch(4, 5, 6)) == [4]
+    again.commit()
+    killed(again)
+    assert (ids(Spool(folder)), Spool(folder).mark) == ([3, 5, 6, 4], 6)
+
+
+def test_several_damaged_places_and_a_torn_end_cost_what_they_hold(folder):
+    spool = Spool(folder)
+    for number in range(1, 60):
+        spool.append(batch(number))
+    killed(spool)
+    records = [each for each in scan(log(folder).read_bytes(), len(MAGIC)) if each.kind is Kind.TAKEN]
+    for number in (10, 11, 30, 59):
+        damage(folder, records[number - 1].end - 1)
+    again = Spool(folder)
+    assert ids(again) == [number for number in range(1, 60) if number not in {10, 11, 30, 59}]
+    assert again.torn == sum(len(raw(number)) + 21 for number in (10, 11, 30, 59))
+
+
+def test_what_somebody_wrote_to_the_bot_is_no_record(folder):
+    """Not even behind damage: a record in a text would have to hold a zero byte."""
+    forged = encode(Kind.KEPT, 666, bytes(4) + b"{}")
+    text = json.dumps({"update_id": 1, "text": forged.decode("latin-1")}).encode()
+    spool = Spool(folder)
+    spool.append([(1, text), *batch(2)])
+    killed(spool)
+    assert b"\0" not in text
+    damage(folder, len(MAGIC) + 1)
+    assert ids(Spool(folder)) == [2]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), length=st.integers(1, 80))
+def test_damage_anywhere_costs_only_the_records_that_it_touches(data, length):
+    records = [encode(Kind.KEPT, number, bytes(4) + raw(number)) for number in range(1, 12)]
+    whole = b"".join(records)
+    begin = data.draw(st.integers(0, len(whole) - 1))
+    noise = data.draw(st.binary(min_size=length, max_size=length))
+    bad = (whole[:begin] + noise + whole[begin + length :])[: len(whole)]
+    ends = [sum(map(len, records[: number + 1])) for number in range(len(records))]
+    unharmed = {
+        number + 1
+        for number, end in enumerate(ends)
+        if bad[end - len(records[number]) : end] == records[number]
+    }
+    assert {record.update_id for record in scan(bad, 0)} == unharmed
 
 
 def test_a_disk_with_little_room_gets_no_zeros(folder, monkeypatch):
@@ -375,7 +467,7 @@ def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
         # Within a step of several records some of them may be whole: a part of a batch is a state, too.
         partial = Contents()
         states = [state_of(partial)]
-        for _, kind, number, rest in scan(whole, len(MAGIC)):
+        for _, _, kind, number, rest in scan(whole, len(MAGIC)):
             partial.apply(kind, number, rest)
             states.append(state_of(partial))
         assert found in states
@@ -395,4 +487,4 @@ def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
 def test_garbage_at_the_end_is_cut(garbage):
     records = encode(Kind.BEGUN, 5)
     found = list(scan(records + garbage, 0))
-    assert found[0][1:] == (Kind.BEGUN, 5, b"")
+    assert found[0][2:] == (Kind.BEGUN, 5, b"")

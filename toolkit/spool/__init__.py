@@ -76,8 +76,10 @@ class Spool:
 
     Attributes:
         dead: the updates that were set aside.
-        torn: bytes that were cut off the log's end, where a crash had left a record that is not whole.
-        damaged: where a log that is none of a spool, or what was cut off, was put for people; None without.
+        torn: bytes that were given up: at the log's end, where a crash had left a record that is not whole,
+            or in its midst.
+        saved: how many of the updates stood behind what was given up.
+        damaged: where a log that is none of a spool, or what was given up, was put for people; None without.
 
     Raises:
         SpoolError: it cannot be opened.
@@ -94,7 +96,7 @@ class Spool:
         self._distrusted = False
         self._file = -1
         self._room = 0
-        self.torn = 0
+        self.torn = self.saved = 0
         self.damaged: Path | None = None
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -263,7 +265,7 @@ class Spool:
         self._file = -1  # what is still noted must not reach a file that gets this number
 
     def _read(self) -> int:
-        """Take in the log and cut a torn end; how long the log is."""
+        """Take in the log and give up what of it is torn; how long the log is."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         data, aside = self._path.read_bytes(), self._path.with_suffix(".damaged")
         size = len(MAGIC)
@@ -277,21 +279,38 @@ class Spool:
             _write_all(self._file, MAGIC, 0)
             for folder in self._path.parents[:2]:  # the log's name, and its folder's
                 sync_folder(folder)
-        last = None
-        for end, last, update_id, rest in scan(data, size):
-            self._contents.apply(last, update_id, rest)
-            size = end
-        if last is Kind.TAKEN:  # a batch was cut before its mark
-            self._contents.marked_at = os.fstat(self._file).st_mtime
-        self.torn = len(data[size:].rstrip(b"\0"))
+        size, torn = self._take_in(data, size)
         self._room = len(data)
-        if self.torn:
+        if tail := data[size:].rstrip(b"\0"):
+            torn.append(tail)
             self._room = size
+        self.torn = sum(map(len, torn))
+        if torn:
             self.damaged = aside
-            with suppress(OSError):  # a full disk; the cut is told in any case
-                aside.write_bytes(data[size:])
+            with suppress(OSError):  # a full disk; it is told in any case
+                aside.write_bytes(b"".join(torn))
+        if tail:
             os.ftruncate(self._file, size)
         return size
+
+    def _take_in(self, data: bytes, size: int) -> tuple[int, list[bytes]]:
+        """Take in the records from a place on; where the last one ends, and what stands between them."""
+        torn: list[bytes] = []
+        last, behind = None, set()
+        for record in scan(data, size):
+            if record.begin > size:
+                torn.append(data[size : record.begin])
+                self._contents.miss()
+            if torn and record.kind in {Kind.TAKEN, Kind.KEPT}:
+                behind.add(record.update_id)
+            self._contents.apply(record.kind, record.update_id, record.rest)
+            last, size = record.kind, record.end
+        if torn:
+            self._distrusted = True  # the next commit writes a log without the damage
+        elif last is Kind.TAKEN:  # a batch was cut before its mark
+            self._contents.marked_at = os.fstat(self._file).st_mtime
+        self.saved = sum(number in self._contents.entries for number in behind)
+        return size, torn
 
     def _forget_letters_put_back(self) -> None:
         """End what a crash may have left of a ``retry``: the letter of an update that is in the log again."""

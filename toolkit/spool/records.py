@@ -2,16 +2,21 @@
 
 A record is the CRC-32 of what follows it, the body's length, and the body: a letter for its kind, the
 update's id, and what the kind needs. What a crash left torn at the end does not fit its checksum.
+
+Behind a place that is damaged the records are found again: before its letter each has a zero byte, the
+length's highest, and an update's JSON, whatever somebody wrote to the bot, can hold none (RFC 8259, 7).
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 MAGIC = b"bot-spool 1\n"
-LONGEST = 16 * 1024 * 1024
+LONGEST = 16 * 1024 * 1024 - 1
 _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<Bq")
@@ -70,28 +75,60 @@ def marking(update_id: int, at: float) -> bytes:
     return encode(Kind.MARK, update_id, _TIME.pack(at))
 
 
-def scan(data: bytes, begin: int) -> Iterator[tuple[int, Kind, int, bytes]]:
-    """The records of a log up to its end, or to the first that is not whole.
+class Record(NamedTuple):
+    """A whole record: where it stands, its kind, the update's id, and the rest of its body."""
+
+    begin: int
+    end: int
+    kind: Kind
+    update_id: int
+    rest: bytes
+
+
+_HEAD = _CRC.size + _LENGTH.size
+_LETTERS = bytes(Kind)
+_MAY_BEGIN = re.compile(b"\0[" + _LETTERS + b"]")
+_REST = {Kind.TAKEN: _COUNTS.size, Kind.KEPT: _COUNTS.size, Kind.MARK: _TIME.size}
+
+
+def scan(data: bytes, begin: int) -> Iterator[Record]:
+    """The records of a log, those behind a place that is damaged too.
 
     Parameters:
         data: the log.
         begin: where its first record stands.
-
-    Returns:
-        For each where it ends, its kind, the update's id, and the rest of its body.
     """
-    head = _CRC.size + _LENGTH.size
-    while begin + head <= len(data):
-        (length,) = _LENGTH.unpack_from(data, begin + _CRC.size)
-        end = begin + head + length
-        if not _BODY.size <= length <= LONGEST or end > len(data):
-            return
-        (crc,) = _CRC.unpack_from(data, begin)
-        if zlib.crc32(data[begin + _CRC.size : end]) != crc:
-            return
-        kind, update_id = _BODY.unpack_from(data, begin + head)
-        yield end, Kind(kind), update_id, data[begin + head + _BODY.size : end]
-        begin = end
+    place: int | None = begin
+    while place is not None:
+        record = _whole(data, place)
+        if record:
+            yield record
+            place = record.end
+        else:
+            place = _next_place(data, place)
+
+
+def _whole(data: bytes, begin: int) -> Record | None:
+    """The record that stands here; None where none does, or one that is not whole."""
+    if begin + _HEAD + _BODY.size > len(data):
+        return None
+    (length,) = _LENGTH.unpack_from(data, begin + _CRC.size)
+    end = begin + _HEAD + length
+    letter, update_id = _BODY.unpack_from(data, begin + _HEAD)
+    if letter not in _LETTERS or length > LONGEST or end > len(data):
+        return None
+    if length < _BODY.size + _REST.get(Kind(letter), 0):
+        return None
+    (crc,) = _CRC.unpack_from(data, begin)
+    if zlib.crc32(data[begin + _CRC.size : end]) != crc:
+        return None
+    return Record(begin, end, Kind(letter), update_id, data[begin + _HEAD + _BODY.size : end])
+
+
+def _next_place(data: bytes, place: int) -> int | None:
+    """The next place behind this one where a record may begin."""
+    found = _MAY_BEGIN.search(data, place + _HEAD)
+    return None if found is None else found.end() - 1 - _HEAD
 
 
 class Contents:
@@ -104,16 +141,25 @@ class Contents:
     """
 
     def __init__(self) -> None:
+        self._damaged = False
         self.entries: dict[int, Entry] = {}
         self.mark: int | None = None
         self.marked_at = 0.0
 
+    def miss(self) -> None:
+        """Records are lost here.
+
+        A mark behind this place may be of a batch that is lost in part, which Telegram is not told of
+        yet: it says nothing. With an older one Telegram only gives what it was not told of either.
+        """
+        self._damaged = True
+
     def apply(self, kind: Kind, update_id: int, rest: bytes) -> None:
         """Take in one record."""
-        if kind in {Kind.TAKEN, Kind.MARK}:
+        if kind in {Kind.TAKEN, Kind.MARK} and not self._damaged:
             self.mark = update_id
-        if kind is Kind.MARK:
-            (self.marked_at,) = _TIME.unpack(rest)
+            if kind is Kind.MARK:
+                (self.marked_at,) = _TIME.unpack_from(rest)
         if kind in {Kind.TAKEN, Kind.KEPT}:
             attempts, deaths = _COUNTS.unpack_from(rest)
             self.entries.setdefault(update_id, Entry(update_id, rest[_COUNTS.size :], attempts, deaths))
@@ -121,4 +167,4 @@ class Contents:
             self.entries.pop(update_id, None)
         elif entry := self.entries.get(update_id):
             entry.attempts += kind is Kind.BEGUN
-            entry.deaths += {Kind.BEGUN: 1, Kind.LET_GO: -1}.get(kind, 0)
+            entry.deaths = max(0, entry.deaths + {Kind.BEGUN: 1, Kind.LET_GO: -1}.get(kind, 0))

@@ -42,6 +42,27 @@ def left(bot):
     return found
 
 
+def test_a_damaged_place_in_the_spool_costs_what_it_holds_and_is_told(bot, sandbox):
+    bot.up()
+    sandbox.say(bot.id, "/slow gate")
+    texts(sandbox, bot, 1)
+    for number in range(8):
+        sandbox.say(bot.id, f"text {number}")
+    sandbox.wait_until(bot.id, lambda counters: counters["pending"] == 0)
+    kill(bot)
+    log = folder(bot) / "updates.log"
+    data = log.read_bytes()
+    log.write_bytes(data.replace(b'"text 3"', b'"tex? 3"'))
+    release(bot, "gate")
+    bot.up()
+    expected = [f"text {number}, time 1" for number in range(8) if number != 3]
+    assert texts(sandbox, bot, 9, after=1)[2:] == expected
+    assert ". 4 updates that stood behind them are saved." in bot.log()
+    assert b'"tex? 3"' in log.with_suffix(".damaged").read_bytes()
+    kill(bot)
+    assert Spool(folder(bot)).torn == 0
+
+
 @pytest.mark.parametrize("target", ["delivery_app:build", "delivery_app:one_by_one"])
 def test_what_a_killed_bot_had_comes_again_and_in_order(bot, sandbox, target):
     bot.app("telegram", target).up()
