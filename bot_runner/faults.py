@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
+from httpx import PoolTimeout
 from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError, TimedOut
 
 from bot_runner.pacing import growing, jittered
@@ -27,6 +28,7 @@ class Fault(Enum):
     """A class of faults. The caps are such that the first answer comes within 1 s of the server's return."""
 
     NETWORK = _Kind("the Bot API cannot be reached", 0.1, 0.7)
+    OCCUPIED = _Kind("no connection to the Bot API gets free", 0.1, 0.7)
     TIMEOUT = _Kind("the Bot API does not answer", 0.1, 0.7)
     SERVER = _Kind("the Bot API is in trouble", 0.2, 0.7)
     GARBAGE = _Kind("the Bot API's answer makes no sense", 0.2, 0.7)
@@ -49,7 +51,8 @@ def classify(error: Exception) -> Fault:
     """The class of what one of the runner's calls raised; the unknown came of an answer without sense."""
     if isinstance(error, InvalidToken):
         return Fault.MISROUTED if _is_misrouted(error) else Fault.REFUSED
-    for kind, fault in ((Conflict, Fault.CONFLICT), (RetryAfter, Fault.FLOOD), (TimedOut, Fault.TIMEOUT)):
+    timed_out = Fault.OCCUPIED if isinstance(error.__cause__, PoolTimeout) else Fault.TIMEOUT
+    for kind, fault in ((Conflict, Fault.CONFLICT), (RetryAfter, Fault.FLOOD), (TimedOut, timed_out)):
         if isinstance(error, kind):
             return fault
     if isinstance(error, NetworkError):

@@ -29,6 +29,8 @@ POLL_DEADLINE_S = POLL_S + 15.0
 CONFIRM_S = 2.0
 _LARGEST_BATCH = 100  # https://core.telegram.org/bots/api#getupdates
 _TROUBLE_AFTER = 2
+# No outage ends like that: a connection that does not come back in so many tries, some 30 s, never does.
+_OCCUPIED_TOO_OFTEN = 20
 # A poll that got no answer in time has taken 15 s; of the others, one alone may pass.
 _TOLD_AT_ONCE = {Fault.TIMEOUT, Fault.MISROUTED, Fault.FLOOD}
 _log = logging.getLogger(__name__)
@@ -75,7 +77,8 @@ class Intake:
         """Poll until cancelled.
 
         Raises:
-            BotFailedError: TOKEN_REFUSED, or APP_CRASHED where the app shut its bot down.
+            BotFailedError: TOKEN_REFUSED; APP_CRASHED where the app shut its bot down; DEAF where there is no
+                connection for polls any more.
         """
         # What the spool has is durable before the first poll says so.
         await self._delivery.secure()
@@ -166,6 +169,8 @@ class Intake:
         if fault is Fault.GARBAGE and not isinstance(error, TelegramError):
             _log.debug("a poll's answer was not understood", exc_info=error)
         pause = self._tries.pause_s(error, fault)
+        if fault is Fault.OCCUPIED and self._tries.failed >= _OCCUPIED_TOO_OFTEN:
+            raise BotFailedError(FailureClass.DEAF, f"getUpdates: {fault.value.words}") from None
         # One dropped connection is no trouble yet.
         if self._tries.failed >= _TROUBLE_AFTER or fault in _TOLD_AT_ONCE:
             self._vitals.trouble("poll", reason)

@@ -44,8 +44,10 @@ class Lanes(httpx.AsyncBaseTransport):
                 body = b"".join([part async for part in answer.aiter_raw()])
             finally:
                 await answer.aclose()
-        finally:
-            self._give(lane)
+        except BaseException:
+            await self._replace(lane)
+            raise
+        self._give(lane)
         stream = httpx.ByteStream(body)
         return httpx.Response(
             answer.status_code, headers=answer.headers, stream=stream, extensions=answer.extensions
@@ -72,6 +74,18 @@ class Lanes(httpx.AsyncBaseTransport):
             if isinstance(error, TimeoutError):
                 raise httpx.PoolTimeout("all connections are in use", request=request) from None
             raise
+
+    async def _replace(self, lane: httpx.AsyncHTTPTransport) -> None:
+        """Have another lane in the place of one whose request did not end well.
+
+        A pool of httpcore whose request is cancelled right after it has connected takes its connection for
+        used for ever, and has no other.
+        """
+        if lane in self._all:
+            self._all.remove(lane)
+            self._all.append(self._make())
+            self._give(self._all[-1])
+        await lane.aclose()
 
     def _give(self, lane: httpx.AsyncHTTPTransport) -> None:
         while self._waiting:

@@ -151,17 +151,18 @@ class Session:
             self._polling = vitals.poller = None
             self._intake.rests()
         vitals.pauses(f"{PAUSED}; what was taken is being finished")
-        finishing = asyncio.create_task(self._finish())
+        turned = asyncio.create_task(self._turned.wait())
+        finished = asyncio.create_task(self._handover.finished())
         try:
-            await self._turned.wait()
+            await asyncio.wait({turned, finished}, return_when=asyncio.FIRST_COMPLETED)
+            if not turned.done():
+                # Not cut off: a call that reaches the Bot API after the next poll ends that with a 409.
+                await self._intake.confirm()
+                vitals.pauses(PAUSED)
+            await turned
         finally:
-            finishing.cancel()
-
-    async def _finish(self) -> None:
-        """Wait for the handlers, and say to Telegram and the operator that nothing is left."""
-        await self._handover.finished()
-        await self._intake.confirm()
-        self._run.vitals.pauses(PAUSED)
+            turned.cancel()
+            finished.cancel()
 
     async def _insist(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call until it succeeds; only a refused token ends that."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 
+import httpx
 from telegram import Update
 from telegram.ext import (
     Application,
@@ -60,6 +61,14 @@ async def cancel(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
             task.cancel()
 
 
+async def hold(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+    """Take the only connection for polls at its next chance, and never give it back."""
+    client = context.bot._request[0]._client
+    url = f"{context.bot.base_url}/getMe"
+    request = client.build_request("POST", url, timeout=httpx.Timeout(5.0, pool=None))
+    leaked.append(await client.send(request, stream=True))
+
+
 async def blind(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
     """Break what judges the bot."""
     health.judge = None
@@ -74,6 +83,7 @@ def _with_handlers(builder: ApplicationBuilder, context: Context) -> Application
         "exhaust": exhaust,
         "hoard": hoard,
         "blind": blind,
+        "hold": hold,
     }
     for name, handler in faults.items():
         application.add_handler(CommandHandler(name, handler))
@@ -118,3 +128,8 @@ def trickles(context: Context) -> Application:
 def wedged(context: Context) -> Application:
     intake.POLL_DEADLINE_S = 1.0  # what a test can wait for
     return _with_handlers(ApplicationBuilder().get_updates_request(Wedged()), context)
+
+
+def occupied(context: Context) -> Application:
+    polls = HTTPXRequest(connection_pool_size=1, pool_timeout=0.05)
+    return _with_handlers(ApplicationBuilder().get_updates_request(polls), context)

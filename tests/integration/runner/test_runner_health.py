@@ -109,6 +109,15 @@ def test_a_poll_that_cannot_even_be_cancelled_ends_the_bot(deaf):
     assert "in do_request" in last_words(deaf)
 
 
+def test_a_bot_whose_http_layer_has_no_connection_for_polls_any_more_is_ended(deaf, sandbox):
+    deaf.app("telegram", "deaf_app:occupied").up()
+    sandbox.say(deaf.id, "/hold")
+    sandbox.say(deaf.id, "this ends the poll that may be under way")
+    deaf.until("DEGRADED", "no connection to the Bot API gets free")
+    assert deaf.ended() == DEAF
+    assert "no connection to the Bot API gets free" in deaf.record().last_exit.reason
+
+
 def test_an_async_bot_that_blocks_its_loop_is_ended(deaf):
     deaf.app("async", "tasks_app:blocked", ready="app").up()
     assert deaf.ended() == DEAF
