@@ -13,6 +13,8 @@ from toolkit.errors import SecretError
 TOKEN_PATTERN = re.compile(r"(?:\b|(?<=bot))([0-9]{3,20}):([A-Za-z0-9_-]{30,})")
 _WHOLE_TOKEN = re.compile(r"([0-9]{3,20}):[A-Za-z0-9_-]{20,}")
 MAX_TOKEN_BYTES = 4096
+# References whose value is the path of a file.
+FILE_KINDS = ("file", "stdin")
 
 
 class TokenReference(msgspec.Struct, frozen=True):

@@ -1,11 +1,14 @@
 """Plans as data: what is wanted and what is in force in, steps out."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from toolkit.botfile import App, BotFile, Files
 from toolkit.deploy.plan import Action, InForce, Step, Wanted, plan, summary
 from toolkit.lifecycle import State
+from toolkit.rotation import WORDS as LATE
 
 BOT = BotFile(
     fleet="demo",
@@ -62,6 +65,16 @@ CASES = {
         WANTED,
         have(State.PAUSED),
         Step("alice", Action.NOTHING, "paused; `toolkit admin resume-bot` lets it go on"),
+    ),
+    "its token file was written after it started": (
+        WANTED,
+        replace(have(), token_is_late=True),
+        Step("alice", Action.NOTHING, f"{LATE}; `toolkit admin restart-bot alice` has it take that"),
+    ),
+    "a restart takes the token too": (
+        WANTED,
+        replace(have(unit="u0"), token_is_late=True),
+        Step("alice", Action.RESTART, "unit changed", True),
     ),
     "another unit": (WANTED, have(unit="u0"), Step("alice", Action.RESTART, "unit changed", True)),
     "another config": (

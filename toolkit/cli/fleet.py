@@ -220,7 +220,7 @@ def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, la
 
 
 def _show_report(report: "Report") -> None:
-    from toolkit.deploy.plan import summary
+    from toolkit.deploy.plan import Action, summary
 
     for view in report.unready:
         note(f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
@@ -228,6 +228,9 @@ def _show_report(report: "Report") -> None:
             note(f"hint: {view.hint}")
     if report.untouched:
         note(f"stopped there: {', '.join(report.untouched)} not restarted; mend the fault and deploy again")
+    for step in report.steps:
+        if step.action is Action.NOTHING and step.reason:
+            note(f"{step.bot}: {step.reason}")
     if report.revision is None:
         echo("nothing to do: what is in force is what the fleet's files say")
         return

@@ -1,5 +1,6 @@
 """What is in force now, as a plan compares it with what is wanted."""
 
+import os
 from collections.abc import Mapping
 
 from toolkit import botfile
@@ -7,9 +8,12 @@ from toolkit.backends import Backend
 from toolkit.botfile import BotFile
 from toolkit.deploy.plan import InForce
 from toolkit.errors import ToolkitError
+from toolkit.lifecycle import State
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
 from toolkit.revisions import Applied
+from toolkit.rotation import is_late
+from toolkit.secrets import FILE_KINDS
 
 
 def in_force(
@@ -44,7 +48,19 @@ def _of(view: BotView, row: Applied | None, paths: FleetPaths, limits: Mapping[s
         fingerprint=view.fingerprint or (in_place.fingerprint() if in_place else ""),
         bot_file=in_place,
         limits=limits,
+        token_is_late=_token_is_late(view, in_place),
     )
+
+
+def _token_is_late(view: BotView, in_place: BotFile | None) -> bool:
+    """Whether a bot runs with what its token file held before; one that waits to retry reads it anew."""
+    token = in_place.token if in_place else None
+    if token is None or token.kind not in FILE_KINDS or view.state is State.BACKOFF:
+        return False
+    try:
+        return is_late(os.stat(token.value[0]).st_mtime, view.details.get("started_at"))
+    except OSError:
+        return False
 
 
 def _bot_file(paths: FleetPaths, bot: str) -> BotFile | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from toolkit import rotation
 from toolkit.botfile import BotFile
 from toolkit.lifecycle import DOWN, State
 
@@ -47,6 +48,7 @@ class InForce:
         fingerprint: of the bot file likewise.
         bot_file: the bot file in place, where it can be read.
         limits: those of its process, by the supervisor's names; empty where it has none, or does not run.
+        token_is_late: whether its token file was written after its process had read it.
     """
 
     state: State
@@ -54,6 +56,7 @@ class InForce:
     fingerprint: str
     bot_file: BotFile | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    token_is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,11 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
         return _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)
     if changes:
         return Step(bot, Action.RESTART, "; ".join(changes), unit_changed)
+    late = f"{rotation.WORDS}; {rotation.how(bot)} has it take that" if have.token_is_late else ""
     limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
     if limits:
-        return Step(bot, Action.LIMIT, f"{', '.join(limits)} changed")
-    return Step(bot, Action.NOTHING, _WHY_NOT_RUNNING.get(have.state, ""))
+        return Step(bot, Action.LIMIT, "; ".join(filter(None, (f"{', '.join(limits)} changed", late))))
+    return Step(bot, Action.NOTHING, "; ".join(filter(None, (_WHY_NOT_RUNNING.get(have.state), late))))
 
 
 def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *, unit_changed: bool) -> Step:

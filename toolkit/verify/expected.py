@@ -15,6 +15,7 @@ from toolkit.errors import ToolkitError, UsageError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
+from toolkit.secrets import FILE_KINDS
 
 VERSION = 1
 _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
@@ -174,7 +175,7 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
         fingerprint=row.fingerprint,
         user=user[1] if user else owner,
         python=_python(unit.content),
-        secret=token.value[0] if token and token.kind in ("file", "stdin") else "",
+        secret=token.value[0] if token and token.kind in FILE_KINDS else "",
         bot=bot,
     )
 

@@ -42,6 +42,7 @@ class FileFact:
 
     Parameters:
         kind: in the words of stat(1), such as ``regular file`` or ``socket``.
+        written_s: when it was last written, in whole seconds since the epoch.
     """
 
     mode: int
@@ -49,6 +50,7 @@ class FileFact:
     group: str
     kind: str
     size: int
+    written_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Facts:
 
 # A path may have line breaks in it: lines name an argument by its place, which stands before the first |.
 _EACH = "i=-1; for f; do i=$((i+1)); "
-_STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s" -- "$f" 2>/dev/null; done; true'
+_STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s|%Y" -- "$f" 2>/dev/null; done; true'
 _READ = _EACH + '[ ! -f "$f" ] || [ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'
 _LOGS = (
     _EACH + 'printf "$i|"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
@@ -215,8 +217,8 @@ def _looked_at(wanted: Expected) -> list[str]:
 
 def _files(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, FileFact]]:
     for path, line in told:
-        mode, user, group, kind, size = line.split("|")
-        yield path, FileFact(int(mode, 8), user, group, kind, int(size))
+        mode, user, group, kind, size, written = line.split("|")
+        yield path, FileFact(int(mode, 8), user, group, kind, int(size), int(written))
 
 
 def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

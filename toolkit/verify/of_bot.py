@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from toolkit import botfile
+from toolkit import botfile, rotation
 from toolkit.deploy.plan import differences
 from toolkit.errors import ToolkitError
 from toolkit.lifecycle import State
@@ -37,8 +37,8 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
         _check(
             bot,
             "in-force",
-            "it runs what an earlier deploy put in force",
-            f"`toolkit admin restart-bot {bot.name}`",
+            "it runs what an earlier deploy put in force, or with the token that it had before",
+            rotation.how(bot.name),
             _in_force,
         ),
         _check(
@@ -187,7 +187,13 @@ def _in_force(bot: Bot, facts: Facts) -> Verdict:
     return judged(
         "" if view["unit"] == bot.unit_hash else "it runs with another unit",
         "" if view["fingerprint"] == bot.fingerprint else "it runs with another bot file",
+        rotation.WORDS if _token_is_late(bot, view, facts) else "",
     )
+
+
+def _token_is_late(bot: Bot, view: Mapping[str, Any], facts: Facts) -> bool:
+    found = facts.files.get(bot.secret)
+    return found is not None and rotation.is_late(found.written_s, view["started_at"])
 
 
 def _user(bot: Bot, facts: Facts) -> Verdict:

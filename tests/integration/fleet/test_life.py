@@ -185,6 +185,22 @@ def test_logs_are_followed(up):
         follower.communicate()
 
 
+def test_a_rotated_token_is_told_until_a_restart_takes_it(up):
+    path = up.folder / "secrets" / "alice.token"
+    assert "alice" not in up.run("plan").stdout
+    path.write_text(up.token("alice")[:-4] + "anew")
+    row = next(line for line in up.run("plan").stdout.splitlines() if line.startswith("alice "))
+    assert "token file was written after it started" in row
+    told = up.run("deploy")
+    assert "nothing to do" in told.stdout
+    command = "toolkit admin restart-bot alice"
+    assert f"`{command}`" in row
+    assert f"`{command}`" in told.stderr
+    up.run(*command.split()[1:])
+    assert "alice" not in up.run("plan").stdout
+    assert up.ask("alice", "hi")
+
+
 def test_the_token_is_nowhere_but_in_its_file(up):
     up.ask("alice", "hi")
     up.run("admin", "restart-bot", "alice")

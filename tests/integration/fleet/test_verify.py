@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -45,6 +46,12 @@ def test_a_fleet_as_it_was_deployed_passes(up):
 
 def open_secret(operator) -> None:
     (operator.folder / "secrets/alice.token").chmod(0o644)
+
+
+def rotate(operator) -> None:
+    path = operator.folder / "secrets/alice.token"
+    path.write_text(operator.token("alice")[:-3] + "new")
+    os.utime(path, (time.time() + 1,) * 2)  # whole seconds are compared
 
 
 def stop(operator) -> None:
@@ -111,6 +118,7 @@ def fill_log(operator) -> None:
     ("break_it", "check", "found"),
     [
         (open_secret, "alice:secret", "mode 0644"),
+        (rotate, "alice:in-force", "token file was written after it started"),
         (stop, "alice:running", "it is STOPPED"),
         (edit_unit, "alice:unit-file", "line 14, `stopwaitsecs`"),
         (disable, "alice:enabled", "autostart=false"),
