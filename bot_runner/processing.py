@@ -155,26 +155,29 @@ class Processor(BaseUpdateProcessor):
         number = _id(update)
         self._vitals.in_flight[number] = time.monotonic()
         self._under_way[number] = self._under_way.get(number, 0) + 1
-        end = End.DONE
+        task = asyncio.current_task()
         try:
             await work
         except BaseException as error:
-            end = _end(error)
-            if _is_unheard(error):
-                self._vitals.errors += 1
-                _log.error("a handler ended by %s", type(error).__name__, exc_info=error)
+            self._ended(update, number, error, task)
             raise
-        finally:
-            self._ended(update, number, end)
+        self._ended(update, number, None, task)
 
     def goes_on(self, update: object, task: "asyncio.Task[Any]") -> None:
         """The update is handled further in a task, for a handler with ``block=False``."""
         number = _id(update)
         if number in self._under_way:
             self._under_way[number] += 1
-            task.add_done_callback(lambda task: self._ended(update, number, _end_of(task)))
+            task.add_done_callback(lambda task: self._ended(update, number, _error_of(task), task))
 
-    def _ended(self, update: object, number: int, end: End) -> None:
+    def _ended(
+        self, update: object, number: int, error: BaseException | None, task: "asyncio.Task[Any] | None"
+    ) -> None:
+        """A handler has ended in this task, or all of them that block have."""
+        if error and _is_unheard(error, task):
+            self._vitals.errors += 1
+            _log.error("a handler ended by %s", type(error).__name__, exc_info=error)
+        end = _end(error)
         if end is not End.DONE and end.value > self._worst.get(number, End.DONE).value:
             self._worst[number] = end
         left = self._under_way[number] = self._under_way[number] - 1
@@ -202,16 +205,18 @@ def _end(error: BaseException | None) -> End:
     return End.DIED if isinstance(error, _ENDS_PROCESS) else End.DONE
 
 
-def _is_unheard(error: BaseException) -> bool:
+def _is_unheard(error: BaseException, task: "asyncio.Task[Any] | None") -> bool:
     """Whether it passes error handlers by and ends no process: GeneratorExit, the app's own cancellation."""
     if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
         return task is not None and not task.cancelling()
     return not isinstance(error, (Exception, *_ENDS_PROCESS))
 
 
-def _end_of(task: "asyncio.Task[Any]") -> End:
-    return End.CUT if task.cancelled() else _end(task.exception())
+def _error_of(task: "asyncio.Task[Any]") -> BaseException | None:
+    try:
+        return task.exception()
+    except asyncio.CancelledError as error:
+        return error
 
 
 def _is_apps_own(processor: BaseUpdateProcessor) -> bool:

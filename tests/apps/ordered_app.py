@@ -33,6 +33,14 @@ async def stays(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
     await update.effective_message.reply_text("stayed")
 
 
+async def vanishes(*_: object) -> None:
+    raise GeneratorExit
+
+
+async def gives_up(*_: object) -> None:
+    raise asyncio.CancelledError
+
+
 def _with(builder, *handlers) -> Application:
     application = builder.build()
     for handler in handlers:
@@ -45,8 +53,9 @@ def _builder(context: Context) -> ApplicationBuilder:
 
 
 def build(context: Context) -> Application:
-    background = CommandHandler("stay", stays, block=False)
-    return _with(_builder(context), background, MessageHandler(filters.TEXT, say))
+    aside = {"stay": stays, "vanish": vanishes, "giveup": gives_up}
+    background = (CommandHandler(name, handler, block=False) for name, handler in aside.items())
+    return _with(_builder(context), *background, MessageHandler(filters.TEXT, say))
 
 
 def own(context: Context) -> Application:

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 
 def answers(sandbox, bot, count):
     found = sandbox.wait_for_answers(bot.id, count, timeout=20)
@@ -65,3 +67,23 @@ def test_a_handler_that_does_not_block_is_let_finish(bot, sandbox, eventually):
     assert bot.stop() == 0
     assert [answer["text"] for answer in sandbox.answers(bot.id)] == ["stayed"]
     assert sandbox.counters(bot.id)["answered_twice"] == 0
+
+
+@pytest.mark.parametrize(("command", "by"), [("/vanish", "GeneratorExit"), ("/giveup", "CancelledError")])
+def test_a_handler_that_does_not_block_and_ends_unheard_is_told_and_counted(
+    bot, sandbox, eventually, command, by
+):
+    bot.app("telegram", "ordered_app:build").up()
+    sandbox.say(bot.id, command)
+    eventually(lambda: bot.ask("status")["updates_handled"] == 1, "the end of the handler")
+    status = bot.ask("status")
+    assert (status["errors"], status["spool"]) == (1, 0)
+    eventually(lambda: f"a handler ended by {by}" in bot.log(), "a line of it")
+
+
+def test_a_handler_that_does_not_block_and_is_cut_at_the_end_is_no_error(bot, sandbox, eventually):
+    bot.app("telegram", "ordered_app:build").change(stop_s=0.5).up()
+    sandbox.say(bot.id, "/stay 60")
+    eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
+    assert bot.stop() == 0
+    assert "a handler ended by" not in bot.log()
