@@ -7,6 +7,7 @@ is not on disk, and whatever goes wrong, it either goes on or ends the process w
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,6 +85,7 @@ class Intake:
         await self._delivery.secure()
         while True:
             await self._wait_for_room()
+            began = time.monotonic()
             try:
                 received = await self._poll()
             except Exception as error:  # noqa: BLE001  an answer that makes no sense may raise anything
@@ -92,7 +94,7 @@ class Intake:
             self._vitals.polled()
             self._tries.succeeded()
             self._vitals.well("poll")
-            if self._conflicts.answered():
+            if self._conflicts.answered(time.monotonic() - began):
                 self._conflict_tries.succeeded()
                 self._vitals.well("conflict")
             if received:

@@ -21,7 +21,7 @@ from telegram.error import (
 )
 
 from bot_runner import descendants, process
-from bot_runner.conflicts import CALM_S, EARLIER, GRACE_S, OTHER, Conflicts
+from bot_runner.conflicts import CALM_S, EARLIER, GRACE_S, OTHER, STOOD_S, Conflicts
 from bot_runner.context import frozen
 from bot_runner.faults import LONGEST_FLOOD_S, Fault, Misrouted, Tries, classify
 from bot_runner.start_slot import StartSlot
@@ -243,14 +243,17 @@ async def conflicts_by_time() -> None:
     assert await Conflicts(Bot("1:x")).name(other) == EARLIER
     now[0] += 5
     assert await conflicts.name(other) == OTHER
-    assert not conflicts.answered()
+    assert not conflicts.answered(STOOD_S / 2)
+    now[0] += 5
+    assert await conflicts.name(other) == OTHER
+    assert not conflicts.answered(STOOD_S / 2)
+    assert conflicts.answered(STOOD_S / 2)
     now[0] += CALM_S
-    assert conflicts.answered()
     assert await conflicts.name(other) == OTHER
     assert conflicts.answered()
 
 
-def test_an_earlier_poll_has_its_time_and_another_poller_is_told_until_it_stays_away():
+def test_an_earlier_poll_has_its_time_and_another_poller_is_told_until_polls_stand():
     asyncio.run(conflicts_by_time())
 
 

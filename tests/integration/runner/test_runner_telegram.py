@@ -233,6 +233,8 @@ def test_a_process_that_polls_elsewhere_is_named_and_stays_named_while_it_polls(
         bot.until("DEGRADED", "conflict, 409 (another process polls with this token, on another machine")
         assert sandbox.ask(bot.id, "hello")
     assert bot.ask("status")["state"] == "DEGRADED"
+    # The first poll that nobody ends takes 10 s.
+    bot.until("RUNNING")
 
 
 def test_two_runners_never_poll_with_one_token(bot, sandbox):
