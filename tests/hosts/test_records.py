@@ -10,6 +10,15 @@ pytest_plugins = ("tests.hosts.fixtures",)
 ADMIN = "admin"
 WRITE = "import sqlite3, sys; sqlite3.connect(sys.argv[1], isolation_level=None).execute(*sys.argv[2:3])"
 
+EVIL = [
+    "[Service]",
+    "User=root",
+    "ExecStart=/srv/evil/bot-runner x",
+    "[program:x]",
+    "user=root",
+    "command=/srv/evil/bot-runner x",
+]
+
 
 @pytest.fixture(
     scope="module",
@@ -47,3 +56,20 @@ def test_a_name_that_no_fleet_can_have_is_refused_and_nothing_is_removed(fleet, 
     assert fleet.run("deploy").stdout == "revision 1: 3 no-op\n"
     assert {bot: facts["pid"] for bot, facts in fleet.bots().items()} == before
     assert fleet.run("plan").stdout == "3 no-op\n"
+
+
+def test_what_the_database_says_of_a_unit_has_verify_run_nothing(fleet):
+    host = fleet.host
+    if fleet.place == SYSTEM_SUPERVISORD:
+        host.run("systemctl", "enable", "supervisor.service")
+    host.sh('mkdir -p /srv/evil; printf "#!/bin/sh\\nid -un > /srv/evil/ran\\n" > /srv/evil/python')
+    host.sh("chmod 755 /srv/evil/python; chmod 777 /srv/evil")
+    evil = "\n".join(EVIL)
+    write(fleet, f"UPDATE content SET text = '{evil}' WHERE text LIKE '%bot-runner%'")
+    done = fleet.run("verify", "--json", code=3)
+    host.run("test", "!", "-e", "/srv/evil/ran")
+    assert "was edited" in done.stdout
+    assert "/srv/evil/python" not in done.stdout
+    host.sh('mkdir -p /root/away; mv "$1"/fleet.db* /root/away', records(fleet))
+    fleet.run("deploy")
+    fleet.run("verify")

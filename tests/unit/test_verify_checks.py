@@ -131,6 +131,7 @@ def addresses(view=None, **found) -> Verdict:
         fingerprint="",
         user="a",
         python="/python",
+        runs_as="demo",
         secret="",
         bot=own,
     )

@@ -35,7 +35,8 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     Parameters:
         held: whether an operator keeps it stopped.
         user: who runs it.
-        python: the interpreter that its runner is installed in.
+        python: the interpreter that its runner is installed in, by the unit in place; "" where unknown.
+        runs_as: who starts that interpreter, by the unit in place.
         secret: the file of its token, "" where the token is not in a file.
         bot: its bot file.
     """
@@ -48,6 +49,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     user: str
     python: str
+    runs_as: str
     secret: str
     bot: BotFile
 
@@ -164,7 +166,8 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
         message = f"revision {row.revision}, which put {row.bot} in force, does not have its files"
         raise ToolkitError(message, "run `toolkit deploy`") from None
     bot = botfile.decode(own.content.encode())
-    user = _USER.search(unit.content)
+    # All operators may write what the database has, and the interpreter is run.
+    in_place = _in_place(paths.unit(row.bot)) if paths.is_system else unit.content
     token = bot.token
     return Bot(
         name=row.bot,
@@ -173,8 +176,9 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
         unit_hash=row.unit_hash,
         bot_file=_file(own),
         fingerprint=row.fingerprint,
-        user=user[1] if user else owner,
-        python=_python(unit.content),
+        user=_user(unit.content) or owner,
+        python=_python(in_place) if in_place else "",
+        runs_as=_user(in_place) or owner,
         secret=token.value[0] if token and token.kind in FILE_KINDS else "",
         bot=bot,
     )
@@ -182,6 +186,19 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
 
 def _file(file: RenderedFile) -> File:
     return File(str(file.path), file.content, file.mode)
+
+
+def _in_place(unit: Path) -> str:
+    """A unit as it lies there, which in system mode root alone may write; "" where it cannot be read."""
+    try:
+        return unit.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _user(unit: str) -> str:
+    found = _USER.search(unit)
+    return found[1] if found else ""
 
 
 def _python(unit: str) -> str:

@@ -166,7 +166,7 @@ def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
             path for path, _ in _each(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])
         ),
         host=_machine(host, wanted),
-        pythons=dict(_pythons(host, {bot.python: bot.user for bot in wanted.bots})),
+        pythons=dict(_pythons(host, {bot.python: bot.runs_as for bot in wanted.bots if bot.python})),
     )
 
 

@@ -119,7 +119,7 @@ def _of_fleet(wanted: Expected) -> list[Check]:
 
 def _python(wanted: Expected, facts: Facts) -> Verdict:
     faults = []
-    for python in sorted({bot.python for bot in wanted.bots}):
+    for python in sorted({bot.python for bot in wanted.bots if bot.python}):
         told = facts.pythons.get(python, "")
         try:
             version = tuple(int(part) for part in told.split(" ")[0].split("."))
