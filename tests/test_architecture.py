@@ -51,6 +51,7 @@ LAYERS = {
     "toolkit.deploy.execute": 4,
     "toolkit.deploy.leftovers": 4,
     "toolkit.deploy.observed": 4,
+    "toolkit.deploy.owner": 4,
     "toolkit.deploy.prepare": 4,
     "toolkit.deploy.reach": 4,
     "toolkit.deploy.settle": 4,

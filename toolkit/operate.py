@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from toolkit import revisions
 from toolkit.backends import STOP_S, UP, Backend, Phase
 from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
+from toolkit.deploy.owner import need_owner
 from toolkit.deploy.settle import settle
-from toolkit.errors import RefusedError, UsageError
+from toolkit.errors import RefusedError, ToolkitError, UsageError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED
 from toolkit.lifecycle import DOWN, State
@@ -169,13 +171,21 @@ def pause(
     ]
 
 
-def shutdown(paths: FleetPaths, backend: Backend, *, end_supervisor: bool) -> bool:
+def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_supervisor: bool) -> bool:
     """Stop all bots in parallel, and then, if asked to, the supervisor.
+
+    Parameters:
+        fleet_file: the one that the user named.
 
     Returns:
         Whether anything was running.
+
+    Raises:
+        RefusedError: the fleet was deployed from another fleet file.
     """
-    with changing(paths.lock, "toolkit down" if end_supervisor else "toolkit admin shutdown-system"):
+    command = "down" if end_supervisor else "admin shutdown-system"
+    with changing(paths.lock, f"toolkit {command}"):
+        _need_owner(paths, fleet_file, command)
         units = backend.units() if backend.alive() else None
         if units is not None:
             backend.stop(list(units), STOP_S)
@@ -185,6 +195,19 @@ def shutdown(paths: FleetPaths, backend: Backend, *, end_supervisor: bool) -> bo
     if paths.place == PRIVATE_SUPERVISORD:
         return units is not None or bool(left)
     return bool(left) or any(unit.phase in UP for unit in (units or {}).values())
+
+
+def _need_owner(paths: FleetPaths, fleet_file: Path, command: str) -> None:
+    """See that the fleet is that of the file; a database that cannot be read keeps nobody from ending it."""
+    hint = f"`toolkit -f {{owner}} {command}`; where that file was moved, first `toolkit deploy --take-over`"
+    try:
+        if paths.database.exists():
+            with revisions.opened(paths, to_read=True) as history:
+                need_owner(history, paths.fleet, fleet_file, hint)
+    except RefusedError:
+        raise
+    except ToolkitError:
+        return
 
 
 def _need(backend: Backend) -> None:

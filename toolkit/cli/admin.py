@@ -131,8 +131,9 @@ def shutdown_system(context: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from toolkit.operate import shutdown
 
-    paths = invocation(context).paths()
-    ran = shutdown(paths, backend_of(paths), end_supervisor=False)
+    call = invocation(context)
+    paths = call.paths()
+    ran = shutdown(paths, call.fleet_file, backend_of(paths), end_supervisor=False)
     if as_json:
         emit_json({"fleet": paths.fleet, "was_running": ran})
     else:

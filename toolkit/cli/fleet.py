@@ -186,8 +186,9 @@ def down(context: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from toolkit.operate import shutdown
 
-    paths = invocation(context).paths()
-    ran = shutdown(paths, backend_of(paths), end_supervisor=True)
+    call = invocation(context)
+    paths = call.paths()
+    ran = shutdown(paths, call.fleet_file, backend_of(paths), end_supervisor=True)
     if as_json:
         emit_json({"fleet": paths.fleet, "was_running": ran})
     else:

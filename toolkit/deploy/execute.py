@@ -13,6 +13,7 @@ from toolkit.backends import STOP_S, Backend
 from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
+from toolkit.deploy.owner import need_owner
 from toolkit.deploy.plan import Action, InForce, Step, plan
 from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.settle import settle
@@ -29,6 +30,7 @@ from toolkit.revisions import Applied, Revisions
 
 # Beyond its time to drain, for the supervisor to kill it.
 _STOP_MARGIN_S = 5.0
+_NOT_OURS = "name this fleet otherwise, or pass --take-over to deploy it from here on"
 COMING = (State.STARTING, State.INITIALIZING, State.RELOADING)
 
 
@@ -185,7 +187,8 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         changing(paths.lock, "toolkit up" if options.launch else "toolkit deploy"),
         revisions.opened(paths) as history,
     ):
-        _check_owner(history, fleet, take_over=options.take_over)
+        if not options.take_over:
+            need_owner(history, fleet.name, fleet.file, _NOT_OURS)
         alive = backend.alive()
         if not alive and paths.place != PRIVATE_SUPERVISORD:
             backend.launch()  # which is refused in its own words: the service is another's
@@ -247,15 +250,6 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> list[Step]:
     if backend.alive():
         refuse_masked(backend.altered(list(wanted)))
     return plan(wanted, in_force(paths, applied, {bot: want.type for bot, want in wanted.items()}, backend))
-
-
-def _check_owner(history: Revisions, fleet: Fleet, *, take_over: bool) -> None:
-    owner = history.owner()
-    if owner and owner != fleet.file and not take_over:
-        message = f"fleet {fleet.name} is deployed from {owner}, not from {fleet.file}"
-        raise RefusedError(
-            message, "name this fleet otherwise, or pass --take-over to deploy it from here on"
-        )
 
 
 def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:

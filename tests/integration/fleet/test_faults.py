@@ -156,8 +156,23 @@ def test_another_fleet_file_of_the_same_name_is_refused(up, short_dir, sandbox):
     told = up.run(*command, code=4)
     assert str(mine) in told.stderr
     assert "--take-over" in told.stderr
+    for command in (["down"], ["admin", "shutdown-system"]):
+        told = up.run("--root", str(up.home.parent), *command, code=4)
+        assert f"`toolkit -f {mine} {' '.join(command)}`" in told.stderr
     up.fleet = mine
     assert up.states() == THREE
+
+
+def test_a_fleet_goes_down_by_whatever_path_its_file_is_named_and_without_its_database(up):
+    (up.home / "fleet.db").write_bytes(b"not a database" * 1000)
+    up.run("down")
+    assert not up.runners()
+    for path in up.home.glob("fleet.db*"):
+        path.unlink()
+    up.run("up")
+    up.fleet = up.folder / "bots" / ".." / "fleet.yaml"
+    up.run("down")
+    assert not up.runners()
 
 
 def test_a_bot_without_an_api_waits_and_says_why(operator):
