@@ -1,6 +1,7 @@
 """getUpdates and the HTTP around it, as Telegram does them."""
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -90,6 +91,27 @@ class TestGetUpdates:
         sandbox.wait_until(api.id, lambda counters: not counters["polling"])
         assert api.updates(timeout=0) == []
         assert sandbox.counters(api.id)["overlapping_polls"] == 0
+
+    def test_a_poll_after_one_whose_client_has_left_is_no_overlap_however_busy_the_server_is(
+        self, own_sandbox, new_token
+    ):
+        from tests.fixtures_sandbox import Api
+
+        api = Api(own_sandbox.client, new_token())
+        earlier = api.begin("getUpdates", timeout=30)
+        later = http.client.HTTPConnection(*api.address, timeout=30)
+        later.request("GET", f"/bot{api.token}/getMe")
+        later.getresponse().read()
+        os.kill(own_sandbox.pid, signal.SIGSTOP)
+        try:
+            earlier.leave()
+            later.request("GET", f"/bot{api.token}/getUpdates")
+        finally:
+            os.kill(own_sandbox.pid, signal.SIGCONT)
+        assert json.loads(later.getresponse().read()) == {"ok": True, "result": []}
+        later.close()
+        counters = own_sandbox.client.counters(api.id)
+        assert (counters["polls"], counters["overlapping_polls"]) == (2, 0)
 
     def test_setting_a_webhook_ends_the_poll_and_the_next_ones(self, api):
         waiting = api.begin("getUpdates", timeout=30)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from toolkit.sandbox.answers import AnswerLog
 from toolkit.sandbox.chats import ChatBook, Message, MessageStore
@@ -28,6 +28,18 @@ class Wake(Enum):
     WEBHOOK = "terminated by setWebhook request"
     FAULT = "fault"
     CLOSING = "closing"
+
+
+class WaitingPoll(NamedTuple):
+    """A getUpdates that waits.
+
+    Parameters:
+        end: takes why it goes on.
+        has_left: says whether its client has closed the connection.
+    """
+
+    end: asyncio.Future[Wake]
+    has_left: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,7 @@ class Bot:
         self.profile = Profile()
         self.refused = False
         self.allowed: frozenset[str] | None = None
-        self.poll: asyncio.Future[Wake] | None = None
+        self.poll: WaitingPoll | None = None
         self.webhook: Webhook | None = None
         self.webhook_error: tuple[float, str] = (0.0, "")
         self.calls: Counter[str] = Counter()
@@ -125,8 +137,8 @@ class Bot:
 
     def wake(self, reason: Wake) -> None:
         """Let a waiting getUpdates go on."""
-        if self.poll is not None and not self.poll.done():
-            self.poll.set_result(reason)
+        if self.poll is not None and not self.poll.end.done():
+            self.poll.end.set_result(reason)
 
     def set_webhook(self, webhook: Webhook | None, *, drop_pending: bool) -> None:
         """Put a webhook in force, or none."""

@@ -81,8 +81,8 @@ class BotApi:
             if name != GET_UPDATES:
                 reply = success(methods.call(bot, name, args))
                 return None if lost else reply
-            poll = poll or Poll(bot, args)
-            answer = await poll.answer(connection)
+            poll = poll or Poll(bot, args, connection)
+            answer = await poll.answer()
             if isinstance(answer, Reply):
                 return None if lost else answer
             if answer is Wake.CLOSING:

@@ -12,6 +12,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ABORT = "toolkit.abort"
 """The ASGI extension that closes the connection at once; ``serving.py`` provides it."""
+HAS_LEFT = "toolkit.has_left"
+"""The ASGI extension that says whether the client has closed the connection, or it was; likewise."""
 BENEATH = "toolkit.beneath"
 """The ASGI extension that writes bytes to the socket itself, beneath TLS where there is any; likewise."""
 _TLS_ALERT = bytes.fromhex("15030300020228")  # fatal, handshake_failure: RFC 8446, 6
@@ -38,6 +40,11 @@ class Connection:
             if name == b"content-type":
                 return str(value.decode("latin-1"))
         return ""
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the connection is closed."""
+        return bool(self._scope["extensions"][HAS_LEFT]())
 
     async def body(self) -> bytes:
         """The whole body of the request.

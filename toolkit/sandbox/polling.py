@@ -10,7 +10,7 @@ import time
 import msgspec
 
 from toolkit.sandbox.args import Args
-from toolkit.sandbox.bot import Bot, Wake
+from toolkit.sandbox.bot import Bot, WaitingPoll, Wake
 from toolkit.sandbox.connection import Connection
 from toolkit.sandbox.methods.webhook import update_allowed
 from toolkit.sandbox.pending import Update
@@ -29,13 +29,14 @@ class Poll:
     Parameters:
         bot: who polls.
         args: offset, limit, timeout in seconds, allowed_updates.
+        connection: the call's.
 
     Raises:
         ApiError: 400, a parameter is wrong.
     """
 
-    def __init__(self, bot: Bot, args: Args) -> None:
-        self._bot = bot
+    def __init__(self, bot: Bot, args: Args, connection: Connection) -> None:
+        self._bot, self._connection = bot, connection
         self._offset = args.integer("offset")
         self._limit = min(100, max(1, args.integer("limit", 100)))
         timeout = min(MAX_TIMEOUT, max(0, args.integer("timeout")))
@@ -44,12 +45,12 @@ class Poll:
         bot.last_poll_at = time.time()
         bot.first_poll_at = bot.first_poll_at or bot.last_poll_at
         if bot.poll is not None:
-            bot.overlapping_polls += 1
+            bot.overlapping_polls += not bot.poll.has_left()
             bot.wake(Wake.OTHER_POLL)
         if bot.webhook is None:
             update_allowed(bot, args)
 
-    async def answer(self, connection: Connection) -> Reply | Wake:
+    async def answer(self) -> Reply | Wake:
         """The updates, as soon as there are any or the time is over.
 
         Returns:
@@ -68,19 +69,19 @@ class Poll:
             left = self._deadline - time.monotonic()
             if updates or left <= 0:
                 return _reply(bot, updates)
-            reason = await self._wait(connection, left)
+            reason = await self._wait(left)
             if reason in (Wake.OTHER_POLL, Wake.WEBHOOK):
                 raise ApiError(409, f"Conflict: {reason.value}")
             if reason in (Wake.FAULT, Wake.CLOSING):
                 return reason
 
-    async def _wait(self, connection: Connection, seconds: float) -> Wake:
+    async def _wait(self, seconds: float) -> Wake:
         waiting: asyncio.Future[Wake] = asyncio.get_running_loop().create_future()
-        self._bot.poll = waiting
+        self._bot.poll = poll = WaitingPoll(waiting, lambda: self._connection.has_left)
         try:
-            await connection.wait(waiting, seconds)
+            await self._connection.wait(waiting, seconds)
         finally:
-            if self._bot.poll is waiting:
+            if self._bot.poll is poll:
                 self._bot.poll = None
         return waiting.result() if waiting.done() else Wake.UPDATE
 

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from toolkit.sandbox.connection import ABORT, BENEATH, Receive, Scope, Send
+from toolkit.sandbox.connection import ABORT, BENEATH, HAS_LEFT, Receive, Scope, Send
 from toolkit.sandbox.server import app
 from toolkit.sandbox.state import Sandbox
 
@@ -32,7 +32,7 @@ class _Protocol(H11Protocol):
                 os.write(transport.get_extra_info("socket").fileno(), data)
 
         async def extended(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["extensions"] = {ABORT: transport.abort, BENEATH: beneath}
+            scope["extensions"] = {ABORT: transport.abort, HAS_LEFT: transport.is_closing, BENEATH: beneath}
             await application(scope, receive, send)
 
         self.app = extended
