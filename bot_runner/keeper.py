@@ -76,6 +76,25 @@ class Keeper:
         self._save(record)
         return failure
 
+    def dies(self, code: int) -> None:
+        """The app ends the process by ``os._exit`` with this code."""
+        last = LastExit(
+            at=now(),
+            kind="died",
+            code=code,
+            reason=f"the app ended its process by os._exit({code})",
+            uptime_s=self._uptime_s(),
+        )
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+        os.close(self._spare)
+        self._save(runs.ended(self.record, last, self._restart.healthy_s))
+
+    def _uptime_s(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
     def _after(self, failure: BotFailedError | None) -> RunRecord:
         last = LastExit(
             at=now(),
@@ -83,7 +102,7 @@ class Keeper:
             failure=failure.failure.name if failure else "",
             code=failure.failure.code if failure else 0,
             reason=failure.reason if failure else "",
-            uptime_s=round(time.monotonic() - self._began, 3),
+            uptime_s=self._uptime_s(),
         )
         return runs.ended(self.record, last, self._restart.healthy_s)
 

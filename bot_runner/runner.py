@@ -10,10 +10,10 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from bot_runner import app_kinds, kernel, logs, runs, stacks, token_source
+from bot_runner import app_kinds, kernel, logs, own_exit, runs, stacks, token_source
 from bot_runner.context import Context, Health, Run
 from bot_runner.control import Control
-from bot_runner.ending import Ending
+from bot_runner.ending import FLUSH_S, Ending
 from bot_runner.failure import BotFailedError, crashed
 from bot_runner.heartbeats import beat
 from bot_runner.judge import Judge
@@ -107,6 +107,7 @@ class Runner:
         self._side.keep(self._watch(), self._unwatched)
         self._side.keep(self._judge.watch(), self._unwatched)
         self._keeper.begin()
+        own_exit.tell(self._app_exits, self._keeper.dies)
         self._levers.paused = self._keeper.record.paused
         for complaint in complaints:
             _log.warning("%s", complaint)
@@ -122,6 +123,10 @@ class Runner:
 
     def _on_signal(self, number: int, _: object) -> None:
         self._stop.ask(f"asked by {signal.Signals(number).name}")
+
+    def _app_exits(self, code: int) -> None:
+        _log.error("the app ends its process by os._exit(%d)", code, stack_info=True)
+        self._writer.flush(FLUSH_S)
 
     def _changed(self) -> None:
         """Tell the log and the supervisor of a change of state or reasons."""

@@ -141,7 +141,7 @@ class Journal:
 
 def explained(paths: FleetPaths, views: Sequence[BotView]) -> list[BotView]:
     """The same views, with systemd's words for a run that ended without its own, if they can be read."""
-    died = [view.name for view in views if (view.details.get("last_exit") or {}).get("kind") == "died"]
+    died = [view.name for view in views if _died_unrecorded(view.details.get("last_exit") or {})]
     if not died:
         return list(views)
     try:
@@ -149,6 +149,10 @@ def explained(paths: FleetPaths, views: Sequence[BotView]) -> list[BotView]:
     except ToolkitError:
         return list(views)
     return [_explained(view, RESULTS.get(results.get(view.name, ""), "")) for view in views]
+
+
+def _died_unrecorded(last_exit: dict[str, Any]) -> bool:
+    return last_exit.get("kind") == "died" and last_exit.get("code") is None
 
 
 def _explained(view: BotView, words: str) -> BotView:

@@ -16,10 +16,10 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters:
         at: when, RFC 3339 in UTC; of an end that nobody saw, when the next start found it.
-        kind: ``stopped`` (asked to), ``failed`` (ended by itself, with a class), or ``died`` (nothing was
-            recorded: a signal, the kernel or a power cut ended it).
+        kind: ``stopped`` (asked to), ``failed`` (ended by itself, with a class), or ``died`` (the app called
+            ``os._exit``; or nothing was recorded: a signal, the kernel or a power cut ended it).
         failure: the name of the FailureClass, or "" where there is none.
-        code: the exit code, where the runner chose it.
+        code: the exit code, where the runner or the app chose it.
         reason: one line for people, without secrets.
         uptime_s: how long that run lasted, in seconds.
     """

@@ -14,6 +14,7 @@ import pytest
 
 from bot_runner.start_slot import StartSlot
 from toolkit import run_record
+from toolkit.botfile import App
 from toolkit.lifecycle import FailureClass
 from toolkit.run_record import LastExit, RunRecord
 from toolkit.secrets import TokenReference
@@ -222,6 +223,36 @@ def test_the_record_is_on_disk_before_the_app_is_loaded(bot):
     bot.change(app=app).start()
     bot.ended()
     assert any(text.startswith('seen {"version":1,"starts":1') for text in bot.messages("alice"))
+
+
+def own_app(bot, text, kind="async"):
+    (bot.folder / "own_app.py").write_text(text)
+    return bot.change(app=App(kind=kind, target="own_app:main", search=(".",)))
+
+
+def test_an_app_that_ends_its_process_at_once_is_told_with_its_code(bot):
+    own_app(bot, "import os\ndef main(context):\n    os._exit(3)\n", kind="telegram").start()
+    assert bot.ended() == 3
+    last = bot.record().last_exit
+    told = (last.kind, last.code, last.reason)
+    assert told == ("died", 3, "the app ended its process by os._exit(3)")
+    line = next(each for each in bot.lines() if "os._exit(3)" in each["message"])
+    assert "own_app.py" in line["exception"]
+    bot.start()
+    assert bot.ended() == 3
+    assert (bot.record().starts, bot.record().failures) == (2, 2)
+
+
+def test_a_fork_that_ends_by_itself_is_no_end_of_the_bot(bot, eventually):
+    own_app(
+        bot,
+        "import asyncio, os\nfrom os import _exit\nasync def main(context):\n"
+        "    child = os.fork()\n    if not child:\n        _exit(4)\n"
+        "    context.logger.info('child %d', os.waitpid(child, 0)[1] >> 8)\n    await asyncio.sleep(60)\n",
+    ).up()
+    eventually(lambda: "child 4" in bot.messages("alice"), "the end of the child")
+    assert bot.record().last_exit is None
+    assert bot.stop() == 0
 
 
 def test_a_killed_bot_is_counted_by_the_next_start(bot):
