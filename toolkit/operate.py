@@ -10,7 +10,7 @@ from toolkit.backends import STOP_S, UP, Backend, Phase
 from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.owner import need_owner
-from toolkit.deploy.settle import settle
+from toolkit.deploy.settle import settle, steady
 from toolkit.errors import RefusedError, ToolkitError, UsageError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED
@@ -60,7 +60,7 @@ def start(
         held = [view.name for view in observe(paths, bots, backend) if view.state is State.QUARANTINED]
         backend.stop(held, STOP_S)
         backend.start(list(bots))
-    return settle(paths, bots, backend, wait_s, progress)
+    return steady(paths, settle(paths, bots, backend, wait_s, progress), backend)
 
 
 def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend, tell: Tell = _silent) -> list[BotView]:
@@ -117,7 +117,8 @@ def restart(
             backend.stop([bot], STOP_S)
             _put_in_force(backend, [bot])
             backend.start([bot])
-            views += settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
+            found = settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
+            views += steady(paths, found, backend)
             progress(len(views), len(bots))
             if not views[-1].ready:
                 break

@@ -128,6 +128,39 @@ def test_a_bot_that_dies_at_its_start_is_retried(operator, eventually):
     assert operator.run("admin", "start-bot", "alice").stdout == "alice: RUNNING\n"
 
 
+FALLS = """
+import logging, os, threading
+class Fall(logging.Handler):
+    def emit(self, record):
+        if record.getMessage() == "RUNNING":
+            threading.Timer(0.2, os._exit, [1]).start()
+logging.getLogger("bot_runner").addHandler(Fall())
+"""
+
+
+def test_a_bot_that_falls_once_it_is_ready_is_no_success(operator, eventually):
+    code = f"{operator.folder}/bots/echo.py"
+    good = operator.host.read(code)
+    owner = operator.host.out("stat", "-c", "%U:%G", code)
+    operator.host.write(code, good + FALLS, 0o644, owner)
+    try:
+        done = operator.run("admin", "restart-bot", "all", code=3)
+        assert done.stdout.startswith("alice: ")
+        assert "it ended right after it was ready" in done.stdout
+        assert "stopped there: 2 not restarted" in done.stderr
+        operator.run("admin", "stop-bot", "alice")
+        done = operator.run("admin", "start-bot", "alice", code=3)
+        assert "it ended right after it was ready" in done.stdout
+        operator.edit("greeting: ", "greeting: New ")
+        report = operator.json("deploy", code=3)
+        assert "it ended right after it was ready" in report["bots"][-1]["reason"]
+    finally:
+        operator.host.write(code, good, 0o644, owner)
+        operator.edit("greeting: New ", "greeting: ")
+        operator.run("admin", "restart-bot", "all", code=None)
+    operator.run("deploy")
+
+
 def test_an_app_that_cannot_be_imported_is_not_tried_again(operator, eventually):
     code = f"{operator.folder}/bots/echo.py"
     good = operator.host.read(code)

@@ -16,7 +16,7 @@ from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.plan import Action, InForce, Step, plan
 from toolkit.deploy.prepare import Prepared, prepare
-from toolkit.deploy.settle import settle
+from toolkit.deploy.settle import settle, steady
 from toolkit.errors import RefusedError
 from toolkit.files import NewFile, make_private, remove, write_together
 from toolkit.fleet.model import Fleet
@@ -155,9 +155,10 @@ class _Deploy:
         )
 
     def settle(self, bots: Sequence[str]) -> list[BotView]:
-        """Wait until these bots have settled."""
+        """Wait until these bots have settled, and see that those that are ready stay so."""
         kinds = {bot: self.prepared.wanted[bot].type for bot in bots}
-        return settle(self.paths, kinds, self.backend, self.options.wait_s, self.options.progress)
+        views = settle(self.paths, kinds, self.backend, self.options.wait_s, self.options.progress)
+        return steady(self.paths, views, self.backend)
 
 
 def _content(path: Path) -> str | None:

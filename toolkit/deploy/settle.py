@@ -1,13 +1,17 @@
 """Wait until bots have come to rest: ready, or in trouble that waiting does not mend."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from toolkit.backends import Backend
-from toolkit.lifecycle import State
+from toolkit.lifecycle import DOWN, State
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
 
+# A bot that is ready must still be the same process so many seconds later; one that is not has so many to
+# come back, or to be told as down.
+STEADY_S, _BACK_S = 0.4, 5.0
 SETTLED = (State.RUNNING, State.DEGRADED, State.FAILED, State.QUARANTINED, State.PAUSED)
 
 
@@ -44,3 +48,36 @@ def settle(
         # Each look takes processor time of all of them, which they need for their start.
         time.sleep(min(0.5, 0.03 + len(open_) / 200))
     return [views[bot] for bot in bots]
+
+
+def steady(paths: FleetPaths, views: Sequence[BotView], backend: Backend) -> list[BotView]:
+    """Look once more, a moment later, at bots that were found ready: to be ready once is not yet to work.
+
+    Parameters:
+        views: as ``settle`` gave them.
+
+    Returns:
+        The bots as they are now; one that fell, and is back already, as one that is being retried.
+    """
+    ready = {view.name: view for view in views if view.state is State.RUNNING}
+    if not ready:
+        return list(views)
+    time.sleep(STEADY_S)
+    kinds = {name: view.type for name, view in ready.items()}
+    again = {view.name: view for view in settle(paths, kinds, backend, _BACK_S, lambda _done, _total: None)}
+    return [compared(ready[view.name], again[view.name]) if view.name in ready else view for view in views]
+
+
+def compared(before: BotView, now: BotView) -> BotView:
+    """A bot that was ready, as it is now, with what happened in between. Pure."""
+    if now.pid == before.pid and now.state not in DOWN:
+        return now
+    last = now.details.get("last_exit") or {}
+    reason = now.reason or last.get("reason")
+    return replace(
+        now,
+        state=State.BACKOFF if now.state is State.RUNNING else now.state,
+        ready=False,
+        reason="it ended right after it was ready" + (f": {reason}" if reason else ""),
+        hint=now.hint or f"see `toolkit bot logs {now.name}`",
+    )
