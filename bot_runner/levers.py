@@ -10,7 +10,7 @@ from toolkit.botfile import BotFile
 from toolkit.errors import ToolkitError
 from toolkit.ipc.protocol import INVALID_PARAMS, REFUSED, RpcError
 from toolkit.ipc.server import Method
-from toolkit.spool import MOST_RETRIED, Spool, letters_of, summaries
+from toolkit.spool import MOST_RETRIED, Spool, letters_of, listing
 
 
 @dataclass(kw_only=True)
@@ -97,7 +97,7 @@ class Interventions:
         return {"paused": paused}
 
     def _dead_letters(self, _: dict[str, Any]) -> dict[str, object]:
-        return {"count": len(self._letters.ids()), "dead_letters": summaries(self._letters)}
+        return dict(listing(self._letters))
 
     async def _retry_update(self, params: dict[str, Any]) -> dict[str, object]:
         """Hand the dead letters of ``update_ids`` to the application again."""

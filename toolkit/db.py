@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.errors import ToolkitError
-from toolkit.files import make_private
+from toolkit.files import make_private, refuse_odd
 
 BUSY_S = 5.0
 HINT = "check the folder's mode and free space; the bots run on without the database"
@@ -79,8 +79,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 def _told(path: Path) -> Iterator[None]:
     """Say which database it is that cannot be opened."""
     # Operators may write in the folder: a link of theirs would have root make or change another file.
-    if path.is_symlink():
-        raise ToolkitError(f"{path} is a symbolic link", "remove it, and see who made it")
+    refuse_odd(path)
     try:
         yield
     except (sqlite3.Error, OSError) as error:

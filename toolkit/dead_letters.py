@@ -1,18 +1,21 @@
 """Look at the updates that bots have set aside, and have them handled again."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import RefusedError
+import msgspec
+
+from toolkit.errors import RefusedError, ToolkitError
 from toolkit.ipc.client import Failure, FailureKind, UnreachableError, ask, ask_many
 from toolkit.ipc.protocol import RpcError
 from toolkit.paths import FleetPaths
-from toolkit.spool import LONGEST_LIST, MOST_RETRIED, letters_of, summaries
+from toolkit.spool import LONGEST_LIST, MOST_RETRIED, letters_of, listing
 
 # A retry waits for the disk, and the control socket gives a method 5 s.
 ANSWER_S = 6.0
+_OWNER = "run it as the user that owns the fleet, or in system mode as root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +23,32 @@ class Kept:
     """What one bot has set aside.
 
     Parameters:
-        count: how many.
+        count: how many; None where that cannot be told.
         letters: the first of them by id, without the updates themselves; `toolkit.spool` has the fields.
+        unreadable: those of the first that cannot be read: ``update_id`` and ``fault``.
+        fault: why nothing of this bot can be told, or None.
     """
 
     bot: str
-    count: int
-    letters: list[dict[str, Any]]
+    count: int | None = None
+    letters: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+    fault: ToolkitError | None = None
+
+    @property
+    def more(self) -> int:
+        """How many there are beyond the first."""
+        return (self.count or 0) - len(self.letters) - len(self.unreadable)
 
     def as_json(self) -> dict[str, Any]:
         """The stable shape of ``--json``."""
-        return {"name": self.bot, "count": self.count, "dead_letters": self.letters}
+        return {
+            "name": self.bot,
+            "count": self.count,
+            "dead_letters": self.letters,
+            "unreadable": self.unreadable,
+            "fault": self.fault.message if self.fault else "",
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +66,53 @@ class Retried:
     missing: list[int]
 
 
+class _Letter(msgspec.Struct):
+    update_id: int
+    reason: str
+    at: str
+    attempts: int
+
+
+class _Unreadable(msgspec.Struct):
+    update_id: int
+    fault: str
+
+
+class _Told(msgspec.Struct):
+    count: int
+    dead_letters: list[_Letter]
+    unreadable: list[_Unreadable] = []
+
+
 def kept(paths: FleetPaths, bots: Iterable[str]) -> list[Kept]:
     """What bots have set aside, as they tell it themselves, or where one does not run, by its files.
 
     Raises:
-        UnreachableError: a bot runs and does not answer.
-        RefusedError: it may not be asked.
-        OSError: its files cannot be read.
+        ToolkitError: of none of them it can be told; of the first of them the reason.
     """
     sockets = {bot: paths.control_socket(bot) for bot in bots}
-    found = []
-    for bot, answer in ask_many(sockets, "dead_letters", timeout_s=ANSWER_S).items():
-        if not isinstance(answer, Failure):
-            found.append(Kept(bot, int(answer["count"]), list(answer["dead_letters"])))
-        elif answer.kind is FailureKind.NOT_RUNNING:
-            letters = letters_of(paths.state(bot))
-            found.append(Kept(bot, len(letters.ids()), summaries(letters)))
-        else:
-            raise _unreachable(sockets[bot], answer)
+    answers = ask_many(sockets, "dead_letters", timeout_s=ANSWER_S)
+    found = [_kept(paths, bot, answer) for bot, answer in answers.items()]
+    if found and found[0].fault and all(each.fault for each in found):
+        raise found[0].fault
     return found
+
+
+def _kept(paths: FleetPaths, bot: str, answer: dict[str, Any] | Failure) -> Kept:
+    if isinstance(answer, Failure):
+        if answer.kind is not FailureKind.NOT_RUNNING:
+            return Kept(bot, fault=_unreachable(paths.control_socket(bot), answer))
+        try:
+            answer = listing(letters_of(paths.state(bot)))
+        except PermissionError as error:
+            return Kept(bot, fault=RefusedError(f"{error.filename}: {error.strerror}", _OWNER))
+        except OSError as error:
+            return Kept(bot, fault=ToolkitError(f"{error.filename}: {error.strerror}"))
+    try:
+        told = msgspec.convert(answer, _Told)
+    except msgspec.ValidationError as error:
+        return Kept(bot, fault=ToolkitError(f"{bot} answers nonsense: {error}", "restart it"))
+    return Kept(bot, told.count, *map(msgspec.to_builtins, (told.dead_letters, told.unreadable)))
 
 
 def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried:
@@ -81,7 +127,7 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
         OSError: its files cannot be changed.
     """
     if numbers is None:
-        numbers = [letter["update_id"] for letter in kept(paths, [bot])[0].letters[:LONGEST_LIST]]
+        numbers = [int(letter["update_id"]) for letter in kept(paths, [bot])[0].letters[:LONGEST_LIST]]
     retried: list[int] = []
     running = True
     for begin in range(0, len(numbers), MOST_RETRIED):
@@ -112,5 +158,5 @@ def _on_files(state: Path, numbers: Sequence[int]) -> list[int]:
 
 def _unreachable(socket: Path, failure: Failure) -> UnreachableError | RefusedError:
     if failure.kind is FailureKind.FORBIDDEN:
-        return RefusedError(f"{socket}: {failure.message}", "run it as the user that owns the fleet")
+        return RefusedError(f"{socket}: {failure.message}", _OWNER)
     return UnreachableError(socket, failure)

@@ -42,6 +42,18 @@ class RefusedError(ToolkitError):
     exit_code = ExitCode.REFUSED
 
 
+class OddFileError(RefusedError):
+    """Where a file of the toolkit is to be lies something else: a link, a pipe, a folder, or far too much.
+
+    Parameters:
+        path: where.
+        fault: what it is, after "it is" or "it has".
+    """
+
+    def __init__(self, path: object, fault: str) -> None:
+        super().__init__(f"{path} {fault}", "remove it, and see who made it")
+
+
 class SecretError(ToolkitError):
     """A token reference cannot be resolved. The message never holds the token."""
 

@@ -1,9 +1,23 @@
 """Put files in place so that a reader, or a crash, finds the old one or the new one whole."""
 
+import errno
 import os
+import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from toolkit.errors import OddFileError
+
+# What open(2) tells of a link that is not to be followed, of a socket, and of a folder that is to be written.
+_ODD = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +32,75 @@ class NewFile:
     content: str | bytes
     mode: int = 0o600
     group: int | None = None
+
+
+def open_regular(
+    path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o600, *, follow: bool = False
+) -> int:
+    """Open a file in a folder where others may write, as root does: what they put there leads nowhere else.
+
+    Nothing is waited for, and only a regular file will do.
+
+    Parameters:
+        flags: of open(2), beside those; to read if none is given.
+        mode: of a file that is made.
+        follow: whether a link will do, of whoever names the file.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        OddFileError: it is something else.
+        OSError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(
+            path, flags | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW), mode
+        )
+    except OSError as error:
+        if error.errno in _ODD and not follow:
+            refuse_odd(path)
+        raise
+    try:
+        _refuse(path, os.fstat(descriptor).st_mode)
+    except OddFileError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def refuse_odd(path: str | Path) -> None:
+    """Refuse what is there and is no regular file, for those who can only open it by its name.
+
+    Raises:
+        OddFileError: it is something else.
+        OSError: it cannot be looked at.
+    """
+    with suppress(FileNotFoundError):
+        _refuse(path, os.lstat(path).st_mode)
+
+
+def _refuse(path: str | Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise OddFileError(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file")
+
+
+def read_regular(path: Path, most: int, *, follow: bool = False) -> bytes:
+    """What is in a file of a folder where others may write.
+
+    Parameters:
+        most: bytes that it may have.
+        follow: as of ``open_regular``.
+
+    Raises:
+        OddFileError: it is no regular file, or has more.
+        OSError: it cannot be read.
+    """
+    with open(open_regular(path, follow=follow), "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OddFileError(path, f"has more than {most} bytes")
+    return content
 
 
 def write_atomically(path: Path, content: str | bytes, mode: int = 0o600, group: int | None = None) -> None:

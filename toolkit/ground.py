@@ -10,6 +10,7 @@ from pathlib import Path
 
 from toolkit import shell
 from toolkit.errors import RefusedError, ToolkitError
+from toolkit.files import open_regular
 from toolkit.paths import FleetPaths
 from toolkit.render.folders import Folder
 
@@ -111,13 +112,9 @@ def _home_mode(paths: FleetPaths) -> int:
 
 
 def _make_file(path: Path, mode: int, group: int) -> None:
-    # Operators may write in the folder: no link of theirs is followed.
-    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags, mode)
+    descriptor = open_regular(path, os.O_CREAT, mode)
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise RefusedError(f"{path} is no file", "remove it, and see who made it")
         if found.st_gid != group:
             os.fchown(descriptor, -1, group)
         if stat.S_IMODE(found.st_mode) != mode:

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit import shell
 from toolkit.backends.systemd.status import RESULTS
-from toolkit.errors import RefusedError, ToolkitError
+from toolkit.errors import OddFileError, RefusedError, ToolkitError
 from toolkit.logs import Filter, Line
 from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
@@ -42,6 +42,7 @@ class Journal:
     """
 
     def __init__(self, paths: FleetPaths, bots: Iterable[str]) -> None:
+        self.faults: list[OddFileError] = []
         self._bots = {paths.service(bot): bot for bot in bots}
         # Not --user: a user has no journal of its own where journals are volatile.
         option = "--unit" if paths.is_system else "--user-unit"

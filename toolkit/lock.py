@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.errors import RefusedError
-from toolkit.files import make_private
+from toolkit.files import make_private, open_regular
 from toolkit.revisions import actor, now
 
 
@@ -28,8 +28,6 @@ def changing(path: Path, what: str) -> Iterator[None]:
         descriptor = _open(path)
     except OSError as error:
         hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
-        if error.errno == errno.ELOOP:
-            hint = "it is a symbolic link: remove it, and see who made it"
         raise RefusedError(f"{path}: {error.strerror}", hint) from None
     try:
         try:
@@ -47,11 +45,9 @@ def changing(path: Path, what: str) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    # Operators may write in the folder: what a link of theirs leads to would be overwritten, as root.
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+        return open_regular(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        return os.open(path, os.O_RDONLY | flags)
+        return open_regular(path)

@@ -13,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from toolkit.errors import UsageError
+from toolkit.errors import OddFileError, UsageError
+from toolkit.files import open_regular
 
 POLL_S = 0.2
+# Characters of a line, and of all that belongs to one record: what is beyond is left out.
+_LONGEST = 1_000_000
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) ([A-Z]+) ([^:]*): (.*)")
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -98,14 +101,17 @@ def _joined(bot: str, lines: Iterator[str]) -> Iterator[Line]:
     """Records: lines without a time belong to the record before them."""
     pending: Line | None = None
     rest: list[str] = []
+    length = 0
     for text in lines:
         line = parse_line(bot, text.rstrip("\n"))
         if line.ts or pending is None:
             if pending:
                 yield _with(pending, rest)
-            pending, rest = line, []
+            pending, rest, length = line, [], 0
         else:
-            rest.append(line.message)
+            length += len(line.message)
+            if length <= _LONGEST:
+                rest.append(line.message)
     if pending:
         yield _with(pending, rest)
 
@@ -119,8 +125,20 @@ def _with(line: Line, rest: list[str]) -> Line:
 
 def _rotated(path: Path) -> list[Path]:
     """The log and its rotated files, the oldest first."""
-    numbered = [(int(p.suffix[1:]), p) for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdigit()]
-    return [p for _, p in sorted(numbered, reverse=True)] + ([path] if path.exists() else [])
+    numbered = [
+        (int(p.suffix[1:]), p) for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdecimal()
+    ]
+    return [p for _, p in sorted(numbered, reverse=True)] + ([path] if os.path.lexists(path) else [])
+
+
+def _open(path: Path) -> TextIO:
+    """A log file; a bot may put whatever it likes into its place."""
+    return open(open_regular(path), encoding="utf-8", errors="replace")
+
+
+def _pieces(file: TextIO) -> Iterator[str]:
+    """Its lines; of one that is endless, pieces."""
+    return iter(lambda: file.readline(_LONGEST), "")
 
 
 def _records(bot: str, path: Path, wanted: Filter, count: int | None) -> list[Line]:
@@ -130,13 +148,20 @@ def _records(bot: str, path: Path, wanted: Filter, count: int | None) -> list[Li
         room = None if count is None else count - len(records)
         if room == 0:
             break
-        with suppress(FileNotFoundError), file.open(encoding="utf-8", errors="replace") as lines:
-            records.extendleft(reversed(deque(filter(wanted.admits, _joined(bot, lines)), maxlen=room)))
+        with suppress(FileNotFoundError), _open(file) as opened:
+            joined = _joined(bot, _pieces(opened))
+            records.extendleft(reversed(deque(filter(wanted.admits, joined), maxlen=room)))
     return list(records)
 
 
 class LogSource(Protocol):
-    """Where the logs of some bots are read."""
+    """Where the logs of some bots are read.
+
+    Parameters:
+        faults: what ``last`` could not read.
+    """
+
+    faults: list[OddFileError]
 
     def last(self, wanted: Filter, count: int | None) -> list[Line]:
         """The newest records, in the order of time, so many at most."""
@@ -157,6 +182,7 @@ class LogFiles:
 
     def __init__(self, logs: Mapping[str, Path], *, follow: bool = False) -> None:
         self._logs = logs
+        self.faults: list[OddFileError] = []
         self._tails = [_Tail(bot, path) for bot, path in logs.items()] if follow else []
 
     def last(self, wanted: Filter, count: int | None) -> list[Line]:
@@ -165,7 +191,12 @@ class LogFiles:
         Parameters:
             count: how many at most; None for all.
         """
-        each = (_records(bot, path, wanted, count) for bot, path in self._logs.items())
+        each = []
+        for bot, path in self._logs.items():
+            try:
+                each.append(_records(bot, path, wanted, count))
+            except OddFileError as error:
+                self.faults.append(error)
         merged = heapq.merge(*each, key=lambda line: line.ts)
         return list(deque(merged, maxlen=count))
 
@@ -184,10 +215,9 @@ class _Tail:
             self._file.seek(0, os.SEEK_END)
 
     def _open(self) -> TextIO | None:
-        try:
-            return self._path.open(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError, OddFileError):
+            return _open(self._path)
+        return None
 
     def grown(self) -> list[Line]:
         lines = self._whole_lines()
@@ -203,7 +233,7 @@ class _Tail:
 
     def _moved(self) -> bool:
         try:
-            return self._file is None or os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino
+            return self._file is None or os.fstat(self._file.fileno()).st_ino != self._path.lstat().st_ino
         except FileNotFoundError:
             return False
 
@@ -211,8 +241,8 @@ class _Tail:
         lines: list[str] = []
         while self._file:
             place = self._file.tell()
-            line = self._file.readline()
-            if not line.endswith("\n"):
+            line = self._file.readline(_LONGEST)
+            if not line.endswith("\n") and len(line) < _LONGEST:
                 self._file.seek(place)
                 break
             lines.append(line)

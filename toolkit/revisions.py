@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit import db
-from toolkit.errors import ToolkitError
+from toolkit.errors import OddFileError, ToolkitError
+from toolkit.files import read_regular
 from toolkit.paths import TYPE_NAME, FleetPaths, is_bot_name
 from toolkit.place import PLACES
 from toolkit.render import RenderedFile
 
 if TYPE_CHECKING:
     from toolkit.fleet.model import Source
+
+# Bytes; the fleet's files are read to the same end.
+_LONGEST_SOURCE = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +242,8 @@ def _differs(source: dict[str, str | int]) -> bool:
         status = path.stat()
         if (status.st_mtime_ns, status.st_size) == (source["mtime_ns"], source["size"]):
             return False
-        return _sha256(path.read_bytes()) != source["sha256"]
-    except OSError:
+        return _sha256(read_regular(path, _LONGEST_SOURCE, follow=True)) != source["sha256"]
+    except (OSError, OddFileError):
         return True
 
 

@@ -1,10 +1,12 @@
 """The run record: a runner's own memory of its starts, read by everything that shows a bot."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from toolkit.errors import OddFileError
+from toolkit.files import read_regular
 
 VERSION = 1
 # Bytes; a record has some hundred.
@@ -63,15 +65,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 def read(path: Path) -> RunRecord:
     """The record in a file; an empty one where there is none or it cannot be understood."""
     try:
-        return msgspec.json.decode(_content(path), type=RunRecord)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(read_regular(path, _LONGEST), type=RunRecord)
+    except (OSError, OddFileError, msgspec.DecodeError):
         return RunRecord()
-
-
-def _content(path: Path) -> bytes:
-    """What is there, at once: root reads it too, and a bot may put a pipe or a link into its place."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, _LONGEST)
-    finally:
-        os.close(descriptor)

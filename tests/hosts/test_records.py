@@ -1,8 +1,8 @@
-"""What members of the fleet's group write into its database, which root acts upon."""
+"""What members of the fleet's group, and bots, write where root reads."""
 
 import pytest
 
-from tests.hosts.places import settle_in
+from tests.hosts.places import SERVICE_USER, settle_in
 from toolkit.place import SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD
 
 pytest_plugins = ("tests.hosts.fixtures",)
@@ -73,3 +73,24 @@ def test_what_the_database_says_of_a_unit_has_verify_run_nothing(fleet):
     host.sh('mkdir -p /root/away; mv "$1"/fleet.db* /root/away', records(fleet))
     fleet.run("deploy")
     fleet.run("verify")
+
+
+def test_what_a_bot_puts_into_the_place_of_its_log_or_its_dead_letters_is_not_read_by_root(fleet):
+    if fleet.place != SYSTEM_SUPERVISORD:
+        pytest.skip("under systemd a bot has no log of its own, and its folder is out of its user's reach")
+    host, home = fleet.host, f"/var/lib/bot-toolkit/{fleet.fleet}/bots/alice"
+    fleet.run("admin", "stop-bot", "alice")
+    host.sh(
+        'cd "$1"; rm alice.log; ln -s /etc/shadow alice.log',
+        f"/var/log/bot-toolkit/{fleet.fleet}/alice",
+        user=SERVICE_USER,
+    )
+    host.sh('mkdir -p "$1/spool/dead"; mkfifo "$1/spool/dead/7.json"', home, user=SERVICE_USER)
+    done = fleet.run("bot", "logs", code=1)
+    assert "root:" not in done.stdout
+    assert "bob " in done.stdout
+    assert "alice.log is a symbolic link, not a file\nhint: remove it, and see who made it" in done.stderr
+    done = fleet.run("bot", "dead-letters", code=1)
+    assert f"alice: update 7: {home}/spool/dead/7.json is a named pipe" in done.stderr
+    host.sh('rm "$1" "$2"', log, f"{home}/spool/dead/7.json")
+    fleet.run("admin", "start-bot", "alice")

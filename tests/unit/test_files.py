@@ -1,12 +1,14 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from toolkit import files
-from toolkit.errors import RefusedError
+from toolkit.errors import OddFileError, RefusedError
 from toolkit.lock import changing
 
 
@@ -47,12 +49,58 @@ def test_folders_are_made_private(tmp_path):
     files.remove(tmp_path / "a" / "nothing")
 
 
+@pytest.fixture(params=["link", "fifo", "folder", "socket", "device"])
+def odd(request, short_dir):
+    """What is no regular file, and what it is called."""
+    path = short_dir / "odd"
+    match request.param:
+        case "link":
+            (short_dir / "secret").write_text("secret")
+            path.symlink_to(short_dir / "secret")
+            return path, "a symbolic link"
+        case "fifo":
+            os.mkfifo(path)
+            return path, "a named pipe"
+        case "folder":
+            path.mkdir()
+            return path, "a folder"
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+            return path, "a socket"
+        case _:
+            return Path("/dev/zero"), "a device"
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT])
+def test_what_is_no_regular_file_is_told_apart_at_once(odd, flags):
+    path, words = odd
+    with pytest.raises(OddFileError) as caught:
+        files.open_regular(path, flags)
+    assert caught.value.message == f"{path} is {words}, not a file"
+    with pytest.raises(OddFileError, match=words):
+        files.refuse_odd(path)
+
+
+def test_a_file_is_read_up_to_a_size(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 10)
+    assert files.read_regular(path, 10) == b"x" * 10
+    os.truncate(path, 50 * 10**9)
+    with pytest.raises(OddFileError, match="more than 10 bytes"):
+        files.read_regular(path, 10)
+    (tmp_path / "link").symlink_to(path)
+    with open(files.open_regular(tmp_path / "link", follow=True), "rb") as file:
+        assert file.read(3) == b"xxx"
+
+
 def test_a_lock_that_is_a_link_leaves_alone_what_it_leads_to(tmp_path):
     (tmp_path / "precious").write_text("x")
     (tmp_path / "fleet.lock").symlink_to(tmp_path / "precious")
     with pytest.raises(RefusedError) as caught, changing(tmp_path / "fleet.lock", "toolkit up"):
         pass
-    assert "symbolic link" in caught.value.hint
+    assert caught.value.message == f"{tmp_path}/fleet.lock is a symbolic link, not a file"
+    assert caught.value.hint == "remove it, and see who made it"
     assert (tmp_path / "precious").read_text() == "x"
 
 

@@ -1,6 +1,10 @@
+import json
+import os
 import re
+import resource
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +77,26 @@ def test_follow_tells_what_comes_and_goes_on_through_a_rotation(two, tmp_path):
 def test_the_shape_of_json():
     line = Line("t", "alice", "INFO", "bot", "hi")
     assert line.as_json() == {"bot": "alice", "ts": "t", "level": "INFO", "logger": "bot", "message": "hi"}
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/etc/passwd"), Path.mkdir])
+def test_what_is_no_file_in_the_place_of_a_log_is_told_and_hides_no_other(two, tmp_path, make):
+    make(tmp_path / "carol.log")
+    logs = LogFiles(two | {"carol": tmp_path / "carol.log"}, follow=True)
+    assert messages(logs.last(Filter(), 2)) == ["t3", "m4"]
+    assert [fault.hint for fault in logs.faults] == ["remove it, and see who made it"]
+    lines = logs.follow(Filter())
+    with two["alice"].open("a") as log:
+        log.write(json.dumps({"ts": "2026-01-01T00:00:09.000Z", "level": "INFO", "message": "m9"}) + "\n")
+    assert next(lines).message == "m9"
+    lines.close()
+
+
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path):
+    path = tmp_path / "alice.log"
+    path.write_text("2026-01-01T00:00:01.000Z INFO a: b\n")
+    os.truncate(path, 300_000_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (line,) = LogFiles({"alice": path}).last(Filter(), 5)
+    assert line.message == "b"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000

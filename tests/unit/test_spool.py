@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit import spool as library
-from toolkit.spool import Spool, SpoolError, summaries
+from toolkit.spool import Spool, SpoolError, listing
 from toolkit.spool.records import MAGIC, Contents, Kind, encode, scan
 
 
@@ -135,7 +135,7 @@ def test_a_dead_letter_is_listed_and_can_be_put_back(folder):
     assert spool.dead.ids() == [8]
     letter = spool.dead.get(8)
     assert bytes(letter.update) == raw(8)
-    (told,) = summaries(spool.dead)
+    (told,) = listing(spool.dead)["dead_letters"]
     assert told == {
         "update_id": 8,
         "reason": "it ended the process",

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli.context import JsonFlag, Selectors, backend_of, complete_bot, invocation, selected
-from toolkit.cli.output import duration, echo, emit_json, note, size, table
+from toolkit.cli.output import duration, echo, emit_json, error, note, size, table
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from toolkit.dead_letters import Kept
     from toolkit.logs import LogSource
     from toolkit.observe import BotView
     from toolkit.paths import FleetPaths
@@ -179,9 +180,13 @@ def logs(
 
     for line in source.last(wanted, lines or None):
         show(line)
+    for unread in source.faults:
+        error(unread.message, unread.hint)
     if follow:
         for line in source.follow(wanted):
             show(line)
+    if source.faults:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _log_source(paths: "FleetPaths", bots: "Iterable[str]", follow: bool) -> "LogSource":
@@ -199,7 +204,8 @@ def _log_source(paths: "FleetPaths", bots: "Iterable[str]", follow: bool) -> "Lo
 def dead_letters(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
     """Show updates that were set aside.
 
-    The bot died three times while it handled them, or they could not be read.
+    The bot died three times while it handled them, or they could not be read. The exit code is 1 where some
+    cannot be looked at.
     """
     from toolkit.dead_letters import kept
 
@@ -207,7 +213,18 @@ def dead_letters(context: typer.Context, bots: Selectors = None, as_json: JsonFl
     found = kept(paths, names)
     if as_json:
         emit_json({"bots": [each.as_json() for each in found]})
-        return
+    else:
+        _show_letters(found)
+    for each in found:
+        for letter in each.unreadable:
+            error(f"{each.bot}: update {letter['update_id']}: {letter['fault']}", "remove that file")
+        if each.fault:
+            error(f"{each.bot}: {each.fault.message}", each.fault.hint)
+    if any(each.fault or each.unreadable for each in found):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _show_letters(found: "list[Kept]") -> None:
     rows = [
         (each.bot, str(letter["update_id"]), str(letter["attempts"]), letter["at"], letter["reason"])
         for each in found
@@ -215,9 +232,9 @@ def dead_letters(context: typer.Context, bots: Selectors = None, as_json: JsonFl
     ]
     if rows:
         table(rows, ("BOT", "UPDATE", "ATTEMPTS", "SET ASIDE", "REASON"))
-    else:
+    elif not any(each.fault or each.unreadable for each in found):
         echo("no update is set aside")
-    if more := sum(each.count for each in found) - len(rows):
+    if more := sum(each.more for each in found):
         note(f"and {more} more")
 
 

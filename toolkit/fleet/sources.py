@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.errors import UsageError, printable
+from toolkit.errors import OddFileError, UsageError, printable
+from toolkit.files import open_regular
 from toolkit.fleet import yaml_tree
 from toolkit.fleet.model import Source
 from toolkit.secrets import holds_token
@@ -88,13 +88,11 @@ def _faulty(path: Path, shown: str, message: str, hint: str = "", line: int = 0)
 
 def _read(path: Path, shown: str) -> Document:
     try:
-        # A FIFO would wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return _faulty(path, shown, "not a regular file")
+        with open(open_regular(path, follow=True), "rb") as file:
+            status = os.fstat(file.fileno())
             data = file.read(MAX_BYTES + 1)
+    except OddFileError:
+        return _faulty(path, shown, "not a regular file")
     except OSError as error:
         return _faulty(path, shown, f"cannot be read: {error.strerror}")
     if len(data) > MAX_BYTES:

@@ -6,7 +6,8 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.errors import SecretError
+from toolkit.errors import OddFileError, SecretError
+from toolkit.files import open_regular
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.report import line_of
 from toolkit.fleet.sources import Document
@@ -109,8 +110,9 @@ def _read_file(path: str) -> str | None:
         SecretError: it holds no token.
     """
     try:
-        # A FIFO would wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(path, follow=True)
+    except OddFileError:
+        raise _TokenFileError("not a regular file", "name a file that holds the token") from None
     except PermissionError:
         _check_unreadable(path)
         return None
@@ -118,10 +120,7 @@ def _read_file(path: str) -> str | None:
         hint = "write the token to it, mode 0600; the path is relative to this file"
         raise _TokenFileError(f"cannot be read: {error.strerror}", hint) from None
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _TokenFileError("not a regular file", "name a file that holds the token")
-        _refuse_open_mode(status.st_mode, path)
+        _refuse_open_mode(os.fstat(descriptor).st_mode, path)
         data = os.read(descriptor, MAX_TOKEN_BYTES)
     finally:
         os.close(descriptor)

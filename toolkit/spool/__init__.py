@@ -29,7 +29,7 @@ from toolkit.spool.dead import (
     DeadLetters,
     folder_in,
     letters_of,
-    summaries,
+    listing,
 )
 from toolkit.spool.records import MAGIC, Contents, Entry, Kind, encode, holding, marking, scan
 
@@ -43,7 +43,7 @@ __all__ = [
     "SpoolError",
     "folder_in",
     "letters_of",
-    "summaries",
+    "listing",
 ]
 
 SLACK = 4 * 1024 * 1024

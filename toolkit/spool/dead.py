@@ -7,12 +7,16 @@ from typing import Any
 
 import msgspec
 
-from toolkit.files import remove, sync_folder, write_atomically
+from toolkit.errors import OddFileError
+from toolkit.files import read_regular, remove, sync_folder, write_atomically
+from toolkit.spool import records
 
 # A retry waits for the disk: more at once would not be done within the time that a call has.
 MOST_RETRIED = 20
 LONGEST_LIST = 1000
 DEAD = "dead"
+# Bytes: the longest update that the spool takes, and what is said of it.
+_LONGEST = records.LONGEST + 2**16
 _KEPT, _ASKED_BACK = ".json", ".retry"
 
 
@@ -64,14 +68,15 @@ class DeadLetters:
         """Have one handled again by the bot's next run: all that may be done beside a bot, whoever does it.
 
         Returns:
-            Whether there is one of that id.
+            Whether there is one of that id that can be read.
 
         Raises:
             OSError: it cannot be written down.
         """
         try:
+            _read(self._path(update_id))
             self._path(update_id).rename(self._path(update_id, _ASKED_BACK))
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, OddFileError):
             return False
         sync_folder(self._folder)
         return True
@@ -79,10 +84,18 @@ class DeadLetters:
     def get(self, update_id: int) -> DeadLetter | None:
         """One of them, asked back or not; None where there is none of that id, or it cannot be read."""
         for path in (self._path(update_id), self._path(update_id, _ASKED_BACK)):
-            with suppress(OSError, msgspec.DecodeError):
-                if path.is_file():
-                    return msgspec.json.decode(path.read_bytes(), type=DeadLetter)
+            with suppress(OSError, OddFileError):
+                return _read(path)
         return None
+
+    def read(self, update_id: int) -> DeadLetter:
+        """One that was not asked back.
+
+        Raises:
+            OddFileError: what has its name is none.
+            OSError: it cannot be read.
+        """
+        return _read(self._path(update_id))
 
     def put(self, letter: DeadLetter) -> None:
         """Set one aside, durably.
@@ -111,19 +124,40 @@ class DeadLetters:
         return self._folder / f"{update_id}{suffix}"
 
 
+def _read(path: Path) -> DeadLetter:
+    try:
+        return msgspec.json.decode(read_regular(path, _LONGEST), type=DeadLetter)
+    except msgspec.DecodeError as error:
+        raise OddFileError(path, f"is no dead letter: {error}") from None
+
+
 def _summary(letter: DeadLetter) -> dict[str, Any]:
     """What is told of a dead letter, without the update, which may be long and is somebody's own."""
     return {name: getattr(letter, name) for name in letter.__struct_fields__ if name != "update"}
 
 
-def summaries(letters: DeadLetters) -> list[dict[str, Any]]:
-    """What is told of the first ones by id.
+def listing(letters: DeadLetters) -> dict[str, Any]:
+    """What is told of all that were set aside.
+
+    Returns:
+        ``count``: how many; ``dead_letters``: the first ones by id; ``unreadable``: those of the first that
+        cannot be read, each with its ``update_id`` and the ``fault``.
 
     Raises:
         OSError: the folder is there and cannot be read.
     """
-    found = map(letters.get, letters.ids()[:LONGEST_LIST])
-    return [_summary(letter) for letter in found if letter]
+    numbers = letters.ids()
+    found, unreadable, gone = [], [], 0
+    for number in numbers[:LONGEST_LIST]:
+        try:
+            found.append(_summary(letters.read(number)))
+        except FileNotFoundError:  # it was handled again while the others were read
+            gone += 1
+        except OddFileError as error:
+            unreadable.append({"update_id": number, "fault": error.message})
+        except OSError as error:
+            unreadable.append({"update_id": number, "fault": f"{error.filename}: {error.strerror}"})
+    return {"count": len(numbers) - gone, "dead_letters": found, "unreadable": unreadable}
 
 
 def folder_in(state: Path) -> Path:

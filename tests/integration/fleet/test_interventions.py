@@ -104,6 +104,43 @@ def test_dead_letters_of_a_bot_that_is_down_are_handled_when_it_starts(up, set_a
     assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 1
 
 
+def test_what_is_no_dead_letter_is_told_and_hides_no_other(up, set_aside, tmp_path):
+    set_aside("alice", u901="first", u902="second")
+    set_aside("bob", u903="third")
+    dead = up.home / "bots/alice/spool/dead"
+    (tmp_path / "secret").write_bytes((dead / "902.json").read_bytes().replace(b"why", b"secret"))
+    (dead / "902.json").unlink()
+    (dead / "902.json").symlink_to(tmp_path / "secret")
+    os.mkfifo(dead / "904.json")
+    (dead / "905.json").write_text("{")
+    (dead / "906.json").touch()
+    os.truncate(dead / "906.json", 50 * 10**9)
+    bob = up.pids()["bob"]
+    os.kill(bob, signal.SIGSTOP)
+    try:
+        for _ in ("runs", "is down"):
+            done = up.run("bot", "dead-letters", code=1)
+            assert "alice  901" in done.stdout
+            assert "secret" not in done.stdout + done.stderr.replace(str(tmp_path), "")
+            assert f"alice: update 902: {dead}/902.json is a symbolic link, not a file\n" in done.stderr
+            for number, words in (
+                (904, "is a named pipe"),
+                (905, "is no dead letter"),
+                (906, "has more than"),
+            ):
+                assert f"alice: update {number}: {dead}/{number}.json {words}" in done.stderr
+            assert "error: bob: " in done.stderr
+            assert " more" not in done.stderr.replace("has more than", "")
+            told = up.json("bot", "dead-letters", code=1)["bots"]
+            assert [each["count"] for each in told] == [5, None, 0]
+            assert [each["update_id"] for each in told[0]["unreadable"]] == [902, 904, 905, 906]
+            assert told[1]["fault"]
+            up.run("admin", "stop-bot", "alice")
+        assert up.json("bot", "retry-update", "alice", "902", code=1)["missing"] == [902]
+    finally:
+        os.kill(bob, signal.SIGCONT)
+
+
 def test_what_makes_no_sense_is_refused_in_words(up):
     assert "no update's id" in up.run("bot", "retry-update", "alice", "x7", code=2).stderr
     assert "means 3 bots" in up.run("bot", "retry-update", "all", "7", code=2).stderr

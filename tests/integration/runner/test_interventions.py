@@ -177,7 +177,7 @@ def test_a_kind_that_takes_its_updates_by_itself_refuses(bot, kind, more):
         error = refusal(bot, method)
         assert (error.code, f"kind {kind}" in error.message) == (REFUSED, True)
     assert bot.status()["paused"] is None
-    assert bot.ask("dead_letters") == {"count": 0, "dead_letters": []}
+    assert bot.ask("dead_letters") == {"count": 0, "dead_letters": [], "unreadable": []}
 
 
 def killed_by(bot, sandbox, *texts):
