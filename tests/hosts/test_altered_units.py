@@ -48,6 +48,12 @@ class Admin(Operator):
     def pids(self):
         return {name: bot["pid"] for name, bot in self.bots().items()}
 
+    def drop_in(self, name, text, unit="alice"):
+        path = f"{self.units}/{self.unit(unit)}.d/{name}"
+        self.host.write(path, text, owner=f"{self.user}:{self.user}")
+        self.host.sh('chown "$2" "$1"; chmod 755 "$1"', path.rpartition("/")[0], self.user)
+        return path
+
 
 @pytest.fixture(scope="module")
 def sandbox(host):
@@ -103,4 +109,55 @@ def test_a_masked_target_is_told(admin):
     finally:
         admin.systemctl("unmask", target)
     admin.run("deploy")
+    assert admin.faults() == {}
+
+
+def test_a_drop_in_of_others_is_told_and_left(admin):
+    before, unit = admin.pids(), admin.unit("alice")
+    path = admin.drop_in("override.conf", "[Service]\nEnvironment=COLOUR=red\n")
+    # As `systemctl edit` does.
+    admin.systemctl("daemon-reload")
+    for command in ("plan", "deploy"):
+        done = admin.run(command)
+        assert f"{unit} is overridden by {path}\n" in done.stderr
+        assert f"revert {unit}` takes it away" in done.stderr
+        (one,) = admin.json(command)["altered"]
+        assert (one["unit"], one["what"]) == (unit, "overridden")
+    assert admin.pids() == before
+    assert admin.host.read(path)
+    ((check, (found, hint)),) = admin.faults().items()
+    assert (check, found) == ("alice:drop-ins", f"its unit is overridden by {path}")
+    assert f"revert {unit}`" in hint
+    admin.systemctl("revert", unit)
+    assert admin.json("plan")["altered"] == []
+    assert admin.faults() == {}
+
+
+def test_what_systemd_has_not_read_is_told_and_read_by_a_deploy(admin):
+    unit = admin.unit("alice")
+    path = admin.drop_in("unread.conf", "[Unit]\nDocumentation=man:alice\n")
+    done = admin.run("plan")
+    assert f"{unit} changed on disk since systemd read it: {path}\n" in done.stderr
+    assert "daemon-reload`, and `toolkit deploy` too" in done.stderr
+    assert list(admin.faults()) == ["alice:loaded"]
+    assert admin.json("deploy")["altered"][0]["what"] == "unread"
+    (one,) = admin.json("deploy")["altered"]
+    assert one["what"] == "overridden"
+    admin.host.run("rm", "-r", path.rpartition("/")[0])
+    assert "changed on disk" in admin.run("deploy").stderr
+    assert admin.json("plan")["altered"] == []
+    assert admin.faults() == {}
+
+
+def test_a_limit_that_was_changed_live_is_no_drop_in(admin):
+    admin.systemctl("set-property", admin.unit("alice"), "TasksMax=77")
+    told = admin.json("plan", code=3)
+    assert [step["reason"] for step in told["steps"] if step["bot"] == "alice"] == ["TasksMax changed"]
+    assert "overridden" not in [one["what"] for one in told["altered"]]
+    admin.run("deploy")
+    assert admin.systemctl("show", "-P", "TasksMax", admin.unit("alice")).stdout != "77\n"
+    # What set-property left would win at the next reload.
+    admin.systemctl("daemon-reload")
+    told = admin.json("plan")
+    assert told["altered"] == []
     assert admin.faults() == {}

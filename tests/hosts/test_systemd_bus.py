@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from toolkit.backends import NotRunningError, Phase, backend
-from toolkit.backends.systemd import NO_LIMIT
 from toolkit.backends.systemd.bus import MAX_PENDING, Bus, Call, FaultError
 from toolkit.backends.systemd.jobs import Jobs
+from toolkit.backends.systemd.limits import NO_LIMIT
 from toolkit.backends.systemd.manager import MANAGER, PATH, Manager, object_path
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import fleet_paths
@@ -319,6 +319,6 @@ def test_limits_change_live_where_a_reload_does_not_bring_them(fleet):
     pid = fleet.show("bot", "MainPID")
     before = fleet.backend.limits(["bot"])["bot"]
     assert set(before.values()) == {NO_LIMIT}
-    fleet.backend.limit("bot", before | {"TasksMax": 33, "CPUWeight": 50})
+    fleet.backend.limit({"bot": before | {"TasksMax": 33, "CPUWeight": 50}})
     assert (fleet.show("bot", "TasksMax"), fleet.show("bot", "CPUWeight")) == ("33", "50")
     assert fleet.show("bot", "MainPID") == pid

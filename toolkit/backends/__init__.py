@@ -111,8 +111,8 @@ class Backend(Protocol):
         """The limits of running bots that can change while they run; none where the supervisor has none."""
         ...
 
-    def limit(self, bot: str, limits: Mapping[str, int]) -> None:
-        """Bring such limits in force on a running bot, whose unit has them by now."""
+    def limit(self, wanted: Mapping[str, Mapping[str, int]]) -> None:
+        """Bring such limits in force on running bots, whose units have them by now."""
         ...
 
     def add(self, bot: str) -> None:

@@ -10,6 +10,9 @@ from toolkit.cli.output import Progress, echo, emit_json, note, table
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from toolkit.backends.altered import Alteration
     from toolkit.deploy.execute import Report
     from toolkit.deploy.plan import Step
     from toolkit.fleet.model import Fleet
@@ -149,10 +152,12 @@ def plan(context: typer.Context, as_json: JsonFlag = False) -> None:
     from toolkit.deploy.plan import Action, summary
 
     fleet, paths = invocation(context).load()
-    steps = foresee(fleet, paths, backend_of(paths))
+    steps, altered = foresee(fleet, paths, backend_of(paths))
     if as_json:
-        emit_json({"fleet": fleet.name, "steps": _steps_json(steps)})
+        shape = {"fleet": fleet.name, "steps": _steps_json(steps)}
+        emit_json(shape | {"altered": [one.as_json() for one in altered]})
     else:
+        _show_altered(altered)
         _show_steps(steps)
         echo(summary(steps))
     if any(step.action is not Action.NOTHING for step in steps):
@@ -223,6 +228,7 @@ def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, la
 def _show_report(report: "Report") -> None:
     from toolkit.deploy.plan import Action, summary
 
+    _show_altered(report.altered)
     for view in report.unready:
         note(f"{view.name}: {view.state}" + (f": {view.reason}" if view.reason else ""))
         if view.hint:
@@ -253,7 +259,14 @@ def _report_json(fleet: str, report: "Report") -> dict[str, object]:
         "steps": _steps_json(report.steps),
         "bots": [view.as_json() for view in report.views],
         "untouched": report.untouched,
+        "altered": [one.as_json() for one in report.altered],
     }
+
+
+def _show_altered(altered: "Sequence[Alteration]") -> None:
+    for one in altered:
+        note(one.message)
+        note(f"hint: {one.hint}")
 
 
 def _show_steps(steps: "list[Step]") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toolkit import ground, revisions
 from toolkit.backends import STOP_S, Backend
-from toolkit.backends.altered import refuse_masked
+from toolkit.backends.altered import Alteration, Kind, refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
@@ -63,6 +63,7 @@ class Report:
 
     Parameters:
         revision: its number; None where nothing had to be done.
+        altered: what others had done to units when it began.
         views: the bots that were started, as they were found at the end.
         untouched: bots whose restart was not begun, because one before them did not get ready.
     """
@@ -70,6 +71,7 @@ class Report:
     steps: list[Step]
     revision: int | None = None
     launched: bool = False
+    altered: Sequence[Alteration] = ()
     views: list[BotView] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
 
@@ -90,6 +92,7 @@ class _Deploy:
     options: Options
     by_path: dict[Path, RenderedFile]
     found: Mapping[str, InForce]
+    altered: Sequence[Alteration]
     touched: list[Path] = field(default_factory=list)
 
     @property
@@ -125,11 +128,12 @@ class _Deploy:
     def reload(self, steps: Sequence[Step]) -> None:
         """Have the supervisor read its units, once, if one of them was written or taken away.
 
-        That may have been by a deploy that was broken off before it came here.
+        That may have been by a deploy that was broken off before it came here, or by others.
         """
         touched = any(path.parent == self.paths.units for path in self.touched)
         due = any(step.unit_changed or step.action in (Action.LIMIT, Action.REMOVE) for step in steps)
-        if touched or due:
+        unread = any(one.kind is Kind.UNREAD for one in self.altered)
+        if touched or due or unread:
             self.backend.reload([bot for bot, want in self.prepared.wanted.items() if not want.held])
 
     def stop_s(self, bots: Sequence[str]) -> float:
@@ -199,7 +203,8 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
                 f"the supervisor of fleet {fleet.name} is not running", "start it with `toolkit up`"
             )
         prepared = prepare(fleet, paths, history.held())
-        refuse_masked(backend.altered(list(prepared.wanted)))
+        altered = backend.altered(list(prepared.wanted))
+        refuse_masked(altered)
         ground.make(prepared.folders)
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         if not alive:
@@ -210,12 +215,12 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         applied = history.applied()
         found = in_force(paths, applied, kinds, backend)
         steps = plan(prepared.wanted, found)
-        report = Report(steps, launched=not alive)
+        report = Report(steps, launched=not alive, altered=altered)
         by_path = {file.path: file for file in prepared.files}
         history.claim(fleet.file)
         forgotten = prepared.wanted.keys() - applied.keys()
         if alive and not forgotten and all(step.action is Action.NOTHING for step in steps):
-            work = _Deploy(prepared, backend, history, 0, options, by_path, found)
+            work = _Deploy(prepared, backend, history, 0, options, by_path, found, altered)
             _refresh(work, steps)
             work.reload(steps)
             history.note_sources(fleet.sources)
@@ -223,7 +228,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
             return report
         backend.check(prepared.files)
         report.revision = history.begin(fleet.file, prepared.files)
-        work = _Deploy(prepared, backend, history, report.revision, options, by_path, found)
+        work = _Deploy(prepared, backend, history, report.revision, options, by_path, found, altered)
         whole = False
         try:
             (_apply if alive else _launch)(work, steps, report)
@@ -236,8 +241,8 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         return report
 
 
-def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> list[Step]:
-    """The plan that a deploy would follow now. Changes nothing.
+def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> tuple[list[Step], Sequence[Alteration]]:
+    """The plan that a deploy would follow now, and what others have done to units. Changes nothing.
 
     Raises:
         RefusedError: a deploy would be refused, as a unit is masked.
@@ -248,9 +253,10 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> list[Step]:
         with revisions.opened(paths, to_read=True) as history:
             held, applied = history.held(), history.applied()
     wanted = prepare(fleet, paths, held).wanted
-    if backend.alive():
-        refuse_masked(backend.altered(list(wanted)))
-    return plan(wanted, in_force(paths, applied, {bot: want.type for bot, want in wanted.items()}, backend))
+    altered = backend.altered(list(wanted)) if backend.alive() else ()
+    refuse_masked(altered)
+    kinds = {bot: want.type for bot, want in wanted.items()}
+    return plan(wanted, in_force(paths, applied, kinds, backend)), altered
 
 
 def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
@@ -316,7 +322,7 @@ def _limit_all(work: _Deploy, steps: list[Step]) -> None:
     """Change limits of running bots: the units have them by now, and most supervisors' bots too."""
     for step in steps:
         _tell(work, step)
-        work.backend.limit(step.bot, work.prepared.wanted[step.bot].limits)
+    work.backend.limit({step.bot: work.prepared.wanted[step.bot].limits for step in steps})
 
 
 def _start_all(work: _Deploy, steps: list[Step], report: Report) -> None:

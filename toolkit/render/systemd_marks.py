@@ -1,9 +1,18 @@
 """What tells the fleet's units from others; apart from the rest, so that who only looks loads little."""
 
+import re
+from collections.abc import Iterable
+
 from toolkit.paths import FleetPaths
 
 # Begins the first line of every file of ours. What has another first line is somebody else's.
 MARKER = "# Written by Bot Toolkit"
+
+_SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
+# What SetUnitProperties of org.freedesktop.systemd1(5) writes.
+_LIVE_LIMIT = re.compile(
+    r"/(?:system|user)\.control/[^/]+/50-(?:Memory(?:High|Max)|CPU(?:Weight|Quota)|TasksMax|IOWeight)\.conf$"
+)
 
 
 def is_ours(text: str) -> bool:
@@ -14,3 +23,17 @@ def is_ours(text: str) -> bool:
 def description(bot: str, paths: FleetPaths) -> str:
     """What a bot's unit says of itself, by which it is known while it is loaded."""
     return f"Bot {bot} of fleet {paths.fleet}"
+
+
+def drop_ins_of_others(paths: Iterable[str]) -> list[str]:
+    """Those drop-ins of a unit that somebody has made for it: systemd.unit(5).
+
+    Limits that were changed live are files too, and are compared by their values; what the distribution ships
+    is for all services.
+    """
+    return [path for path in paths if not path.startswith(_SHIPPED) and not is_live_limit(path)]
+
+
+def is_live_limit(path: str) -> bool:
+    """Whether a drop-in is what a limit that was changed live left behind: `systemctl set-property`."""
+    return bool(_LIVE_LIMIT.search(path))

@@ -72,6 +72,7 @@ class Facts:
         fault: why there are none.
         files: by path; those that are not there are missing.
         texts: of units and bot files, by path.
+        drop_ins: the files of settings beside each unit's file, by the unit's path.
         logs: sizes of each log's files, by the log's path.
         processes: by process id.
         units: properties of systemd's units, by name.
@@ -84,6 +85,7 @@ class Facts:
     fault: str = ""
     files: Mapping[str, FileFact] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+    drop_ins: Mapping[str, Sequence[str]] = field(default_factory=dict)
     logs: Mapping[str, int] = field(default_factory=dict)
     processes: Mapping[int, ProcessFact] = field(default_factory=dict)
     units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Facts:
 _EACH = "i=-1; for f; do i=$((i+1)); "
 _STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s|%Y" -- "$f" 2>/dev/null; done; true'
 _READ = _EACH + '[ ! -f "$f" ] || [ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'
+_DROP_INS = _EACH + 'for d in "$f".d/*.conf; do [ ! -f "$d" ] || echo "$i|$d"; done; done'
 _LOGS = (
     _EACH + 'printf "$i|"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
     " | { s=0; while read n; do s=$((s+n)); done; echo $s; }; done"
@@ -159,6 +162,7 @@ def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
         fault=fault,
         files=dict(_files(_each(host, _STAT, _looked_at(wanted)))),
         texts=dict(_texts(_each(host, _READ, [*units, *own, *shared]))),
+        drop_ins=_drop_ins(_each(host, _DROP_INS, units if wanted.target else [])),
         logs={path: int(size) for path, size in _each(host, _LOGS, logs)},
         processes=dict(_processes(_printed(host, _PROCESS, pids).splitlines())),
         units=_units(host, wanted),
@@ -219,6 +223,13 @@ def _files(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, FileFact]]:
     for path, line in told:
         mode, user, group, kind, size, written = line.split("|")
         yield path, FileFact(int(mode, 8), user, group, kind, int(size), int(written))
+
+
+def _drop_ins(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for unit, path in told:
+        found.setdefault(unit, []).append(path)
+    return found
 
 
 def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,11 @@
 """The checks of a bot under systemd: what its unit asks for is held against what systemd has loaded."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from toolkit.verify.check import Check, Verdict, judged, skipped
+from toolkit.render.systemd_marks import drop_ins_of_others
+from toolkit.verify.check import Check, Outcome, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
 from toolkit.verify.of_bot import view_of
@@ -69,6 +70,13 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
             f"`{systemctl} cat {name}` shows what was added: `{systemctl} revert` it, then restart the bot",
             lambda facts: _sandbox(bot, facts),
         ),
+        Check(
+            "drop-ins",
+            bot.name,
+            "what they say overrides what was deployed, and no deploy takes it away",
+            f"`{systemctl} cat {name}` shows them, `{systemctl} revert {name}` takes them away",
+            lambda facts: _drop_ins(bot, facts),
+        ),
     ]
     if _FILTER in dict(_settings(bot)):
         why = "an app that is taken over sends what it finds to any address"
@@ -123,8 +131,17 @@ def _loaded(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
         return skipped("its file was edited: see `unit-file`")
     return judged(
         "" if found.get("LoadState") == "loaded" else f"its unit is {found.get('LoadState')}",
-        "its unit changed on disk since systemd read it" if found.get("NeedDaemonReload") == "yes" else "",
+        f"its unit changed on disk since systemd read it{_unread(bot, found, facts)}"
+        if found.get("NeedDaemonReload") == "yes" or _unread(bot, found, facts)
+        else "",
     )
+
+
+def _unread(bot: Bot, found: Mapping[str, str], facts: Facts) -> str:
+    """Drop-ins that systemd does not know. It does not notice the first one of a unit by itself."""
+    known = found.get("DropInPaths", "").split()
+    unread = [path for path in facts.drop_ins.get(bot.unit.path, ()) if path not in known]
+    return f": {', '.join(unread)}" if unread else ""
 
 
 def _sandbox(bot: Bot, facts: Facts) -> Verdict:
@@ -143,6 +160,18 @@ def _sandbox(bot: Bot, facts: Facts) -> Verdict:
         if not _same(key, value, found.get(key, ""))
     ]
     return judged(*faults, *_of_process(asked, bot, facts))
+
+
+def _drop_ins(bot: Bot, facts: Facts) -> Verdict:
+    found = facts.units.get(_service(bot))
+    if not found:
+        return skipped("systemd cannot be asked")
+    others = drop_ins_of_others(found.get("DropInPaths", "").split())
+    if others and _sandbox(bot, facts).outcome is Outcome.FAILED:
+        return skipped("they open its sandbox: see `sandbox`")
+    if others and limit_faults(bot, facts):
+        return skipped("they change its limits: see `limits`")
+    return judged(f"its unit is overridden by {', '.join(others)}" if others else "")
 
 
 def _addresses(bot: Bot, facts: Facts) -> Verdict:

@@ -179,7 +179,7 @@ class Supervisord:
         del bots
         return {}
 
-    def limit(self, bot: str, limits: Mapping[str, int]) -> None:
+    def limit(self, wanted: Mapping[str, Mapping[str, int]]) -> None:
         """Nothing: there are none."""
 
     def add(self, bot: str) -> None:

@@ -11,6 +11,7 @@ from toolkit.backends.systemd.altered import altered, is_masked
 from toolkit.backends.systemd.bus import Bus
 from toolkit.backends.systemd.complaints import complain
 from toolkit.backends.systemd.jobs import Jobs
+from toolkit.backends.systemd.limits import bring, in_force
 from toolkit.backends.systemd.manager import Listed, Manager
 from toolkit.backends.systemd.status import PROPERTIES, closer, phase_of, status_of
 from toolkit.backends.systemd.stop import stop
@@ -22,8 +23,6 @@ from toolkit.render import systemd_marks as marks
 CALL_S = 25.0
 START_S = 30.0
 _LONGEST = 200
-LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
-NO_LIMIT = 2**64 - 1
 # Of one that is just starting its own words come soon, and a deploy would ask for all of them at once.
 _CLOSER = (Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING, Phase.FAILED)
 
@@ -179,27 +178,16 @@ class Systemd:
 
     def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:
         """The limits of the bots' control groups, by the names of org.freedesktop.systemd1(5)."""
-        services = [(self._paths.service(bot), "Service") for bot in bots]
-        found = self._manager.properties(services, LIMITS)
-        default = self._manager.default_tasks() if found else None
-        for limits in found:
-            # Unlike the others this one has a value where a unit names none.
-            if limits.get("TasksMax") == default:
-                limits["TasksMax"] = NO_LIMIT
-        return dict(zip(bots, found, strict=True))
+        services = list(map(self._paths.service, bots))
+        return dict(zip(bots, in_force(self._manager, services), strict=True))
 
-    def limit(self, bot: str, limits: Mapping[str, int]) -> None:
+    def limit(self, wanted: Mapping[str, Mapping[str, int]]) -> None:
         """Bring limits in force that the reload has not, such as where an administrator set others.
 
-        A reload itself writes the limits of units into their control groups: systemd PR #5619.
-
         Parameters:
-            limits: by the names of org.freedesktop.systemd1(5).
+            wanted: of each bot, by the names of org.freedesktop.systemd1(5).
         """
-        told = self.limits([bot])[bot]
-        differing = {name: ("t", value) for name, value in limits.items() if told.get(name) != value}
-        if differing:
-            self._manager.set_live(self._paths.service(bot), differing)
+        bring(self._manager, {self._paths.service(bot): limits for bot, limits in wanted.items()})
 
     def _wish(self, enabled: Collection[str], disabled: Collection[str]) -> bool:
         """Link bots to the target, or take their links away; give whether that changed anything."""

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.backends.altered import Alteration
+from toolkit.backends.altered import Alteration, Kind
 from toolkit.backends.systemd.manager import Manager
+from toolkit.render.systemd_marks import drop_ins_of_others
 
 # org.freedesktop.systemd1(5), the interface of units.
-PROPERTIES = ("LoadState",)
+PROPERTIES = ("LoadState", "DropInPaths", "NeedDaemonReload")
 
 
 def altered(manager: Manager, folder: Path, units: Sequence[str], systemctl: str) -> list[Alteration]:
@@ -23,7 +24,7 @@ def altered(manager: Manager, folder: Path, units: Sequence[str], systemctl: str
     return [
         one
         for unit, facts in zip(units, told, strict=True)
-        for one in _of_unit(unit, facts, is_masked(folder / unit), systemctl)
+        for one in _of_unit(folder / unit, facts, systemctl)
     ]
 
 
@@ -35,7 +36,20 @@ def is_masked(file: Path) -> bool:
         return False
 
 
-def _of_unit(unit: str, facts: Mapping[str, Any], masked: bool, systemctl: str) -> Iterator[Alteration]:
-    if masked or facts.get("LoadState") == "masked":
+def _of_unit(file: Path, facts: Mapping[str, Any], systemctl: str) -> Iterator[Alteration]:
+    unit = file.name
+    if is_masked(file) or facts.get("LoadState") == "masked":
         hint = f"`{systemctl} unmask {unit}`, then `toolkit deploy`"
-        yield Alteration(unit, "is masked: systemd does not start it", hint, masked=True)
+        yield Alteration(unit, Kind.MASKED, "is masked: systemd does not start it", hint)
+        return
+    read = facts.get("DropInPaths") or []
+    if others := drop_ins_of_others(read):
+        hint = f"`{systemctl} cat {unit}` shows it, `{systemctl} revert {unit}` takes it away"
+        yield Alteration(unit, Kind.OVERRIDDEN, f"is overridden by {', '.join(others)}", hint)
+    # systemd does not notice a unit's first drop-in: it knows the folders of its last reload alone.
+    found = [path for path in sorted(Path(f"{file}.d").glob("*.conf")) if path.is_file()]
+    unread = [str(path) for path in found if str(path) not in read]
+    if unread or facts.get("NeedDaemonReload"):
+        what = ", ".join(unread) or f"{file}, or a drop-in of it"
+        hint = f"`{systemctl} daemon-reload`, and `toolkit deploy` too, has systemd read it"
+        yield Alteration(unit, Kind.UNREAD, f"changed on disk since systemd read it: {what}", hint)

@@ -1,0 +1,51 @@
+"""The limits of control groups, which change while a bot runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from toolkit.backends.systemd.manager import Manager
+from toolkit.render.systemd_marks import is_live_limit
+
+LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
+NO_LIMIT = 2**64 - 1
+
+
+def in_force(manager: Manager, services: Sequence[str]) -> list[dict[str, int]]:
+    """The limits of each service, by the names of org.freedesktop.systemd1(5)."""
+    found = manager.properties([(service, "Service") for service in services], LIMITS)
+    default = manager.default_tasks() if found else None
+    for limits in found:
+        # Unlike the others this one has a value where a unit names none.
+        if limits.get("TasksMax") == default:
+            limits["TasksMax"] = NO_LIMIT
+    return found
+
+
+def bring(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> None:
+    """Bring limits in force that are in the units by now, and have been read.
+
+    A reload itself writes the limits of units into their control groups: systemd PR #5619. What
+    `systemctl set-property` left behind would win over them at every reload: it is taken away.
+
+    Parameters:
+        wanted: of each service, by the names of org.freedesktop.systemd1(5).
+    """
+    differing = _differing(manager, wanted)
+    told = manager.properties([(service, "Unit") for service in differing], ("DropInPaths",))
+    stale = [Path(path) for facts in told for path in facts.get("DropInPaths", ()) if is_live_limit(path)]
+    if stale:
+        for path in stale:
+            path.unlink(missing_ok=True)
+        manager.reload()
+        differing = _differing(manager, wanted)
+    for service, limits in differing.items():
+        manager.set_live(service, {name: ("t", value) for name, value in limits.items()})
+
+
+def _differing(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    found = zip(wanted.items(), in_force(manager, list(wanted)), strict=True)
+    differing = {
+        service: {name: value for name, value in limits.items() if told.get(name) != value}
+        for (service, limits), told in found
+    }
+    return {service: limits for service, limits in differing.items() if limits}
