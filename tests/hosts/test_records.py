@@ -92,5 +92,6 @@ def test_what_a_bot_puts_into_the_place_of_its_log_or_its_dead_letters_is_not_re
     assert "alice.log is a symbolic link, not a file\nhint: remove it, and see who made it" in done.stderr
     done = fleet.run("bot", "dead-letters", code=1)
     assert f"alice: update 7: {home}/spool/dead/7.json is a named pipe" in done.stderr
+    log = f"/var/log/bot-toolkit/{fleet.fleet}/alice/alice.log"
     host.sh('rm "$1" "$2"', log, f"{home}/spool/dead/7.json")
     fleet.run("admin", "start-bot", "alice")
