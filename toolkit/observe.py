@@ -166,6 +166,8 @@ def view_of_silence(
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
         last = record.last_exit
+        if last and unit.exit_code not in (None, last.code):
+            last = None  # that run left no record: it could not even begin
         # A runner that could not even read its bot file has left no record of that end, but its exit code.
         failure = FailureClass.of_code(unit.exit_code) or (FailureClass.of(last.failure) if last else None)
         told = last.reason if last and (failure is None or last.failure == failure.name) else ""
@@ -273,7 +275,9 @@ def _hint(bot: str, state: State, failure: FailureClass | None, dead_letters: in
         return failure.hint
     if state is State.PAUSED:
         return f"`toolkit admin resume-bot {bot}` lets it go on"
-    if state in (State.FAILED, State.DEGRADED):
+    if state is State.FAILED:
+        return f"see `toolkit bot logs {bot}`; when it is mended, `toolkit admin start-bot {bot}`"
+    if state is State.DEGRADED:
         return f"see `toolkit bot logs {bot}`"
     if dead_letters:
         return f"{dead_letters} updates are set aside: see `toolkit bot dead-letters {bot}`"

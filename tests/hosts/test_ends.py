@@ -2,10 +2,13 @@
 
 import pytest
 
+from tests.hosts.image import OPT
 from tests.hosts.places import settle_in
 from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
 
 pytest_plugins = ("tests.hosts.fixtures",)
+
+RUNNER = f"{OPT}/bin/bot-runner"
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +41,39 @@ def test_a_bot_that_ends_without_a_word_is_restarted_and_its_status_tells_why(
     assert words in bot["last_exit"]["reason"]
     assert bot["last_exit"]["kind"] == "died"
     assert words in fleet.run("bot", "status", "alice").stdout
+
+
+@pytest.fixture
+def runner_away(fleet):
+    """A function that puts the runners' program back; until then no bot can begin."""
+    fleet.host.run("mv", RUNNER, f"{RUNNER}.away")
+    yield lambda: fleet.host.run("mv", f"{RUNNER}.away", RUNNER)
+    fleet.host.run("mv", f"{RUNNER}.away", RUNNER, code=None)
+    fleet.run("admin", "start-bot", "all", code=None)
+
+
+@pytest.mark.parametrize("command", [("admin", "start-bot", "alice"), ("deploy",)], ids=" ".join)
+def test_a_bot_that_systemd_gave_up_is_told_and_comes_back_when_it_is_mended(
+    fleet, eventually, runner_away, command
+):
+    fleet.host.run("kill", "-KILL", fleet.bots()["alice"]["pid"])
+    bot = eventually(lambda: (b := fleet.bots()["alice"])["state"] == "FAILED" and b, 30)
+    assert bot["reason"].startswith("its process could not be set up: 203/EXEC")
+    assert "systemd gave up after" in bot["reason"]
+    assert "(start-limit-hit)" in bot["reason"]
+    assert bot["hint"].endswith("when it is mended, `toolkit admin start-bot alice`")
+    assert "start-limit-hit" in fleet.run("bot", "list").stdout
+    told = fleet.run("bot", "status", "alice", code=3).stdout
+    assert "start-limit-hit" in told
+    assert "start-bot alice`" in told
+    assert "start-limit-hit" in fleet.run("bot", "health", code=3).stdout
+    (step,) = [step for step in fleet.json("plan", code=3)["steps"] if step["bot"] == "alice"]
+    assert (step["action"], step["reason"]) == ("start", "is FAILED")
+    # While it is not mended, to start it fails, in the same words.
+    again = fleet.run(*command, code=None)
+    assert again.returncode in (1, 3)
+    assert "203/EXEC" in again.stdout + again.stderr
+    eventually(lambda: fleet.states()["alice"] == "FAILED", 30)
+    runner_away()
+    fleet.run(*command)
+    assert fleet.states()["alice"] == "RUNNING"

@@ -122,3 +122,13 @@ def test_an_exit_code_tells_the_class_where_there_is_no_record():
     assert bot.state is State.QUARANTINED
     assert bot.reason == "bad configuration"
     assert bot.failure == "BAD_CONFIG"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(203, "words"), (70, "app crashed: oh"), (None, "app crashed: oh")]
+)
+def test_an_end_that_left_no_record_is_not_told_in_the_words_of_an_earlier_one(code, reason):
+    crashed = LastExit(at="t", kind="failed", failure="APP_CRASHED", code=70, reason="oh")
+    bot = seen(Phase.FAILED, record=RunRecord(starts=1, last_exit=crashed), exit_code=code)
+    assert (bot.state, bot.reason) == (State.FAILED, reason)
+    assert (bot.failure is None) is (code == 203)
