@@ -1,6 +1,7 @@
 """Read bots' logs from systemd's journal, by journalctl(1), which knows all forms of journal files."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -23,7 +24,9 @@ _ABOUT = ("UNIT", "USER_UNIT", "OBJECT_SYSTEMD_UNIT", "OBJECT_SYSTEMD_USER_UNIT"
 _RESULT_FIELDS = ",".join(("UNIT_RESULT", *_ABOUT))
 # "The unit has entered the failed state": SD_MESSAGE_UNIT_FAILURE_RESULT of sd-messages.h.
 _FAILED = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c"
-_FIELDS = ",".join(("MESSAGE", "PRIORITY", *_FROM, *_ABOUT))
+# "Messages from a service have been suppressed": SD_MESSAGE_JOURNAL_DROPPED.
+_DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
+_FIELDS = ",".join(("MESSAGE", "MESSAGE_ID", "PRIORITY", *_FROM, *_ABOUT))
 # By their numbers: syslog(3).
 _LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
 # The runner writes `logger: message`, and each further line of a record with an indent.
@@ -44,10 +47,11 @@ class Journal:
     def __init__(self, paths: FleetPaths, bots: Iterable[str]) -> None:
         self.faults: list[OddFileError] = []
         self._bots = {paths.service(bot): bot for bot in bots}
-        # Not --user: a user has no journal of its own where journals are volatile.
-        option = "--unit" if paths.is_system else "--user-unit"
         self._argv = [*_COMMAND, f"--output-fields={_FIELDS}"]
-        self._argv += [f"{option}={service}" for service in self._bots]
+        if paths.is_system:
+            self._argv += [f"--unit={service}" for service in self._bots]
+        else:
+            self._argv += _of_user(os.getuid(), list(self._bots))
         self._about = "UNIT" if paths.is_system else "USER_UNIT"
         self._cursor = ""
 
@@ -128,6 +132,9 @@ class Journal:
     def _line(self, entry: dict[str, Any]) -> Line | None:
         own = next((entry[name] for name in _FROM if entry.get(name) in self._bots), None)
         unit = own or next((entry[name] for name in _ABOUT if entry.get(name) in self._bots), None)
+        if unit is None and entry.get("MESSAGE_ID") == _DROPPED:
+            # It is about all that the user runs, and told of the one that wrote next.
+            unit = next(iter(self._bots))
         if unit is None:
             return None
         text, level = _message(entry.get("MESSAGE")), _level(entry.get("PRIORITY"))
@@ -138,6 +145,17 @@ class Journal:
         if match:
             logger, text = match[1], match[2]
         return Line(ts, self._bots[unit], level, logger, text)
+
+
+def _of_user(uid: int, services: Sequence[str]) -> list[str]:
+    """What finds the entries of a user's services, as `--user-unit` does, and those that journald dropped.
+
+    Not `--user`: a user has no journal of its own where journals are volatile. journald has one limit for
+    all that a user's manager runs, and tells of it by that manager's unit.
+    """
+    words = [f"_UID={uid}", *(f"_SYSTEMD_USER_UNIT={service}" for service in services)]
+    words += ["+", f"_UID={uid}", *(f"USER_UNIT={service}" for service in services)]
+    return [*words, "+", "_UID=0", f"MESSAGE_ID={_DROPPED}", f"OBJECT_SYSTEMD_UNIT=user@{uid}.service"]
 
 
 def explained(paths: FleetPaths, views: Sequence[BotView]) -> list[BotView]:
