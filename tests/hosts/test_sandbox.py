@@ -52,6 +52,8 @@ async def main(context):
         "srv": tried(lambda: open("/srv/x", "w")),
         "token file": tried(lambda: open("/srv/box/secrets/alice").read()),
         "records": tried(lambda: os.listdir("/var/lib/bot-toolkit/box/records")),
+        "bot files": tried(lambda: os.listdir("/var/lib/bot-toolkit/box/botfiles")),
+        "sibling's": tried(lambda: open("/var/lib/bot-toolkit/box/botfiles/bob.json").read()),
         "bot file": tried(lambda: open("/var/lib/bot-toolkit/box/botfiles/alice.json", "a")),
         "processes": sum(name.isdigit() for name in os.listdir("/proc")),
         "homes": tried(lambda: os.listdir("/home")),
@@ -122,6 +124,8 @@ def test_a_bot_reaches_nothing_that_is_not_its_own(fleet):
         assert "Read-only file system" in seen[place]
     for place in ("records", "bot file", "homes"):
         assert "Error: " in seen[place], place
+    assert seen["bot files"] == "['alice.json']"
+    assert seen["sibling's"].startswith("FileNotFoundError")
     assert seen["processes"] == 1
     assert "Error" not in found(fleet, "homely")["homes"]
 

@@ -137,6 +137,7 @@ OPENED = (
     "SystemCallFilter=",
     "CapabilityBoundingSet=CAP_SYS_ADMIN",
     "ReadOnlyPaths=",
+    "TemporaryFileSystem=",
     "MemoryDenyWriteExecute=no",
 )
 
