@@ -17,8 +17,8 @@ _SETS = ("RestrictAddressFamilies", "ReadOnlyPaths", "InaccessiblePaths")
 _FILTERS = ("SystemCallFilter",)
 # fmt: off
 _SANDBOX = {
-    "UMask", "ProtectSystem", "ReadOnlyPaths", "InaccessiblePaths", "TemporaryFileSystem", "ProtectHome", "PrivateTmp",
-    "PrivateMounts", "PrivateDevices", "DevicePolicy", "PrivateUsers", "ProtectHostname",
+    "UMask", "ProtectSystem", "ReadOnlyPaths", "InaccessiblePaths", "TemporaryFileSystem", "ProtectHome",
+    "PrivateTmp", "PrivateMounts", "PrivateDevices", "DevicePolicy", "PrivateUsers", "ProtectHostname",
     "ProtectClock", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
     "ProtectControlGroups", "ProtectProc", "ProcSubset", "RemoveIPC", "KeyringMode",
     "CapabilityBoundingSet", "AmbientCapabilities", "NoNewPrivileges", "RestrictAddressFamilies",
