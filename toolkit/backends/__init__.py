@@ -67,6 +67,10 @@ class Backend(Protocol):
         """What an administrator types to see the fleet with the supervisor's own program."""
         ...
 
+    def fleeting(self) -> str:
+        """Why bots that run now would end unasked, and what to do; "" where they stay up."""
+        ...
+
     def launch(self) -> None:
         """Start the supervisor with the installed units; those with autostart come up."""
         ...

@@ -210,17 +210,20 @@ def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, la
     from toolkit.deploy import execute
 
     fleet, paths = call.load()
+    supervisor = backend_of(paths)
     progress = Progress("settled")
     tell = (lambda _line: None) if as_json else progress.line
     options = execute.Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
     try:
-        report = execute.deploy(fleet, paths, backend_of(paths), options)
+        report = execute.deploy(fleet, paths, supervisor, options)
     finally:
         progress.clear()
     if as_json:
         emit_json(_report_json(fleet.name, report))
     else:
         _show_report(report)
+    if caution := supervisor.fleeting():
+        note(f"note: {caution}")
     if report.unready:
         raise typer.Exit(ExitCode.UNHEALTHY)
 

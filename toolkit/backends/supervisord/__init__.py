@@ -108,6 +108,10 @@ class Supervisord:
         conf = "" if self._paths.is_system else f" -c {self._paths.supervisord_conf}"
         return f"supervisorctl{conf} status"
 
+    def fleeting(self) -> str:
+        """Nothing: a private one outlives logins."""
+        return ""
+
     def launch(self) -> None:
         """Start a private one with the installed units; those with autostart have been spawned then.
 

@@ -62,6 +62,13 @@ class Systemd:
     def _systemctl(self) -> str:
         return "systemctl" if self._paths.is_system else "systemctl --user"
 
+    def fleeting(self) -> str:
+        """A user's manager ends with the last session, unless the user lingers: loginctl(1)."""
+        if self._paths.is_system or where.lingers():
+            return ""
+        user = where.user_name()
+        return f"the bots end with the last session of {user}: `loginctl enable-linger {user}` keeps them"
+
     def launch(self) -> None:
         """Start the fleet's target, and with it the bots that come up by themselves."""
         jobs = Jobs(self._manager.bus, {self._paths.target: "StartUnit"})

@@ -32,7 +32,7 @@ def hint(mode: Mode) -> str:
         return "systemd does not run here: use `backend: supervisord`"
     if mode == "system":
         return "install and start dbus: `apt-get install dbus`, `systemctl start dbus.socket`"
-    user, folder = _user_name(), runtime_folder()
+    user, folder = user_name(), runtime_folder()
     if not folder.is_dir():
         return f"the user has no manager while logged out: `loginctl enable-linger {user}` keeps one"
     if not (folder / "bus").exists():
@@ -42,10 +42,11 @@ def hint(mode: Mode) -> str:
 
 def lingers() -> bool:
     """Whether the user's manager starts at boot and stays after the last logout: loginctl(1)."""
-    return Path("/var/lib/systemd/linger", _user_name()).exists()
+    return Path("/var/lib/systemd/linger", user_name()).exists()
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Who runs this; the number where there is no name."""
     import pwd
 
     try:
