@@ -12,7 +12,7 @@ import pytest
 from supervisor.options import ServerOptions
 
 from toolkit.botfile import App, Limits, Log, Restart
-from toolkit.fleet.model import Bot, Fleet, Type
+from toolkit.fleet.model import Bot, Fleet, Resources, Type
 from toolkit.paths import FleetPaths
 from toolkit.render import Machine
 from toolkit.render.fleet import render_fleet
@@ -75,6 +75,19 @@ def fleet() -> Fleet:
         sources=(),
         positions={},
     )
+
+
+@pytest.fixture
+def systemd_fleet(fleet: Fleet) -> Fleet:
+    """The fleet with all that a unit of systemd can have."""
+    odd = replace(
+        fleet.types["odd"],
+        needs=frozenset({"home", "devices", "jit", "subprocess"}),
+        user="odd",
+        resources=Resources(10**8, 2 * 10**8, 50, 150, 64, 20, ("127.0.0.0/8", "::1/128")),
+    )
+    bob = replace(fleet.bots["bob"], token=TokenReference("credential", ("bob.token",)))
+    return replace(fleet, types=fleet.types | {"odd": odd}, bots=fleet.bots | {"bob": bob})
 
 
 @pytest.fixture

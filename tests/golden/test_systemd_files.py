@@ -27,18 +27,8 @@ USER = replace(fleet_paths("demo", Path("/srv/state"), USER_SYSTEMD), user_units
 
 
 @pytest.fixture
-def fleet(fleet):
-    """The fleet with all that a unit of systemd can have."""
-    odd = replace(
-        fleet.types["odd"],
-        needs=frozenset({"home", "devices", "jit", "subprocess"}),
-        user="odd",
-        resources=Resources(10**8, 2 * 10**8, 50, 150, 64, 20, ("127.0.0.0/8", "::1/128")),
-    )
-    bots = fleet.bots | {
-        "bob": replace(fleet.bots["bob"], token=TokenReference("credential", ("bob.token",)))
-    }
-    return replace(fleet, types=fleet.types | {"odd": odd}, bots=bots)
+def fleet(systemd_fleet):
+    return systemd_fleet
 
 
 def rendered(fleet, paths, machine=MACHINE) -> dict[str, str]:

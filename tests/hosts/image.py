@@ -69,6 +69,24 @@ def wheels() -> Path:
     return once(f"wheels-{digest(_dependencies().name, *parts)}", _build_toolkit_wheel)
 
 
+def release(suite: str, source: str) -> Path:
+    """A tree with the systemd of another release, to be asked by chroot: it cannot boot.
+
+    Parameters:
+        suite: the release's name.
+        source: where its packages come from: a mirror, or a line as in sources.list(5).
+    """
+
+    def build(folder: Path) -> None:
+        folder.chmod(0o755)
+        _run("mmdebstrap", "-q", "--variant=extract", "--include=systemd", suite, folder, source)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            if not (folder / name).exists():
+                (folder / name).symlink_to(f"usr/{name}")
+
+    return once(f"release-{digest(suite, source)}", build)
+
+
 def add_layer(kind: str, below: Image, brought: Path, script: str, *arguments: str) -> Image:
     """An image with a layer more: what a shell script writes that runs in it, ``brought`` being its /mnt."""
 
