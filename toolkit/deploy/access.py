@@ -79,8 +79,7 @@ def problems(fleet: Fleet, python: str) -> list[Problem]:
     """
     users = {name: account(type_.user) for name, type_ in fleet.types.items() if type_.user}
     found = [
-        _problem(
-            fleet,
+        fleet.problem(
             ("types", name, "user"),
             f"this machine has no user {fleet.types[name].user}",
             f"make it: `useradd --system --user-group {fleet.types[name].user}`",
@@ -98,7 +97,7 @@ def problems(fleet: Fleet, python: str) -> list[Problem]:
             reason = obstacle(Path(path), user, os.R_OK)
             if reason:
                 hint = f"`chown {user.name} {path}`, and let that user enter its folder"
-                found.append(_problem(fleet, ("bots", bot.name, "token", "file"), reason, hint))
+                found.append(fleet.problem(("bots", bot.name, "token", "file"), reason, hint))
     return found
 
 
@@ -113,9 +112,4 @@ def _of_type(fleet: Fleet, type_: Type, user: Account, python: str) -> Iterator[
         reason = obstacle(path, user, wanted)
         if reason:
             hint = "put it where that user may go, such as under /opt or /srv"
-            yield _problem(fleet, ("types", type_.name, key), reason, hint)
-
-
-def _problem(fleet: Fleet, path: tuple[str, ...], message: str, hint: str) -> Problem:
-    where = fleet.position(*path)
-    return Problem(where.file, where.line, ".".join(path), message, hint)
+            yield fleet.problem(("types", type_.name, key), reason, hint)

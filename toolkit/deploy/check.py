@@ -6,7 +6,7 @@ from pathlib import Path
 
 from toolkit import botfile, shell
 from toolkit.deploy.prepare import prepare
-from toolkit.errors import InvalidFleetError, Problem
+from toolkit.errors import InvalidFleetError
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
 
@@ -31,8 +31,7 @@ def check_fleet(fleet: Fleet, paths: FleetPaths, *, import_apps: bool) -> None:
         if bot and bot.app.kind != "exec":
             fault = _import_fault(bot, type_.python or sys.executable)
             if fault:
-                place = fleet.position("types", name, "app")
-                problems.append(Problem(place.file, place.line, f"types.{name}.app", fault))
+                problems.append(fleet.problem(("types", name, "app"), fault))
     if problems:
         raise InvalidFleetError(problems)
 

@@ -28,9 +28,8 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
             reason = _obstacle(path, type_, paths.group)
             if reason:
                 keys = ("types", name, key) if ("types", name, key) in fleet.positions else ("types", name)
-                where = fleet.position(*keys)
                 message = f"{title} {path} cannot be reached by a bot of a system unit: {reason}"
-                found.append(Problem(where.file, where.line, ".".join(keys), message, _HINT))
+                found.append(fleet.problem(keys, message, _HINT))
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toolkit.botfile import App, Health, Limits, Log, Restart
+from toolkit.errors import Problem
 from toolkit.secrets import TokenReference
 
 
@@ -127,3 +128,8 @@ class Fleet:
                 return self.positions[path]
             path = path[:-1]
         return Position(self.file.name, 0)
+
+    def problem(self, path: tuple[str, ...], message: str, hint: str = "") -> Problem:
+        """A fault of a value, or of what encloses it, where the files name no such value."""
+        where = self.position(*path)
+        return Problem(where.file, where.line, ".".join(path), message, hint)

@@ -118,7 +118,8 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
     found: list[tuple[tuple[str, ...], str]] = [((root,), _unfit_home(str(paths.home)))]
     for type_ in fleet.types.values():
         found += _unfit_in_type(type_)
-    problems = [_problem(fleet, path, reason) for path, reason in found if reason]
+    words = "supervisord cannot be told this value: "
+    problems = [fleet.problem(path, words + reason, "change it") for path, reason in found if reason]
     problems += [problem for type_ in fleet.types.values() for problem in _not_limited(fleet, type_)]
     return problems + (_users_missing(fleet) if paths.is_system else [])
 
@@ -127,10 +128,8 @@ def _not_limited(fleet: Fleet, type_: Type) -> Iterator[Problem]:
     """The limits of control groups, which supervisord does not know: to leave them out would be no limit."""
     for field in fields(type_.resources):
         if getattr(type_.resources, field.name) is not None:
-            path = ("types", type_.name, "limits", field.name)
-            where = fleet.position(*path)
             message, hint = "supervisord has no such limit", "remove it, or use `backend: systemd`"
-            yield Problem(where.file, where.line, ".".join(path), message, hint)
+            yield fleet.problem(("types", type_.name, "limits", field.name), message, hint)
 
 
 def _users_missing(fleet: Fleet) -> list[Problem]:
@@ -139,18 +138,10 @@ def _users_missing(fleet: Fleet) -> list[Problem]:
     found = []
     for type_ in fleet.types.values():
         if type_.name in used and type_.user in ("", "root"):
-            where = fleet.position("types", type_.name, "user")
             message = "the machine's supervisord would run its bots as root"
             hint = "name a user of their own: `user: NAME`"
-            path = f"types.{type_.name}.user"
-            found.append(Problem(where.file, where.line, path, message, hint))
+            found.append(fleet.problem(("types", type_.name, "user"), message, hint))
     return found
-
-
-def _problem(fleet: Fleet, path: tuple[str, ...], reason: str) -> Problem:
-    where = fleet.position(*path)
-    message = f"supervisord cannot be told this value: {reason}"
-    return Problem(where.file, where.line, ".".join(path), message, "change it")
 
 
 def _unfit_in_type(type_: Type) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -125,12 +125,7 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
     reason = unfit(str(paths.home))
     if reason:
         found.append((("root",), f"systemd cannot be told this value: {reason}", "change it"))
-    return [_problem(fleet, *one) for one in found]
-
-
-def _problem(fleet: Fleet, keys: tuple[str, ...], message: str, hint: str) -> Problem:
-    where = fleet.position(*keys)
-    return Problem(where.file, where.line, ".".join(keys), message, hint)
+    return [fleet.problem(*one) for one in found]
 
 
 def _unfit_in_type(type_: Type, paths: FleetPaths, machine: Machine) -> Iterator[Reason]:
