@@ -29,6 +29,8 @@ MAX_SIGNALS = 4096
 _PERMIT = (
     "run it as root, or have root put the rule of `toolkit render --polkit` in place for the fleet's group"
 )
+# What a bus says that was started anew, before systemd has come back to it.
+_AWAY = tuple(f"{BUS}.Error.{name}" for name in ("NameHasNoOwner", "NoReply", "ServiceUnknown", "Spawn."))
 _READ = 1 << 18
 _DENIED = (
     f"{BUS}.Error.AccessDenied",
@@ -104,11 +106,12 @@ class Bus:
         timeout_s: seconds for calls that name no other.
         hint: what to do where the bus cannot be reached.
         subscribed: whether this connection, if there is one, gets the manager's signals.
+        was_up: whether there ever was a connection.
     """
 
     def __init__(self, socket_path: str, timeout_s: float, hint: str = "") -> None:
         self.signals: deque[Signal] = deque(maxlen=MAX_SIGNALS)
-        self.subscribed = False
+        self.subscribed = self.was_up = False
         self._path, self._timeout_s, self._hint = socket_path, timeout_s, hint
         self._sock: socket.socket | None = None
         self._parser = Parser()
@@ -206,6 +209,7 @@ class Bus:
         answer = self._answers({serial: hello}, deadline)[serial]
         if isinstance(answer, Exception):
             raise answer
+        self.was_up = True
 
     def _authenticated(self, deadline: float) -> None:
         data = bytearray()
@@ -222,6 +226,8 @@ class Bus:
         sent = {next(self._serials): call for call in calls}
         self._send(b"".join(call.message().serialise(serial) for serial, call in sent.items()), deadline)
         answers = self._answers(sent, deadline)
+        if any(isinstance(one, FaultError) and one.name.startswith(_AWAY) for one in answers.values()):
+            raise LostError("systemd is not on the message bus", self._hint)
         return [answers[serial] for serial in sent]
 
     def _answers(

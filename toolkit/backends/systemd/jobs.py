@@ -6,16 +6,15 @@ A job that is done says only that systemd has done its part: whether a bot works
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from toolkit.backends import NotRunningError
 from toolkit.backends.systemd.bus import BUS, Bus, Call, FaultError, LostError
 from toolkit.backends.systemd.manager import MANAGER, NO_SUCH_UNIT, PATH, Listed, list_call, listed
+from toolkit.backends.systemd.patience import patiently
 
 _MATCH = (
     f"type='signal',sender='org.freedesktop.systemd1',path='{PATH}',interface='{MANAGER}',member='JobRemoved'"
 )
 # Signals can be lost: it is looked anew that often.
 _LOOK_MIN_S, _LOOK_MAX_S = 0.05, 2.0
-_RETRY_MIN_S, _RETRY_MAX_S = 0.1, 2.0
 
 
 class Jobs:
@@ -34,7 +33,7 @@ class Jobs:
         self._open: dict[str, str] = {}  # the path of each unit's job
         self.faults: dict[str, FaultError] = {}
         self.results: dict[str, str] = {}
-        self._begin(list(methods))
+        patiently(bus, lambda: self._begin(list(methods)))
 
     @property
     def open(self) -> list[str]:
@@ -115,19 +114,7 @@ class Jobs:
 
     def _again(self, end: float) -> None:
         """The bus was lost: connect anew and ask again for what is open."""
-        import random  # 10 ms, for what hardly ever happens
-
-        pause = _RETRY_MIN_S
-        while True:
-            try:
-                self._begin(self.open)
-            except NotRunningError:
-                if time.monotonic() + pause >= end:
-                    raise
-                time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311, jitter is no secret
-                pause = min(pause * 2, _RETRY_MAX_S)
-            else:
-                return
+        patiently(self._bus, lambda: self._begin(self.open), end)
 
 
 def subscribe(bus: Bus) -> None:

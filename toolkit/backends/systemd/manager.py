@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from toolkit.backends.systemd.bus import BUS, Bus, Call, DeniedError, FaultError, LostError
+from toolkit.backends.systemd.bus import BUS, Bus, Call, DeniedError, FaultError
+from toolkit.backends.systemd.patience import patiently
 
 PATH = "/org/freedesktop/systemd1"
 MANAGER = "org.freedesktop.systemd1.Manager"
@@ -51,7 +52,7 @@ class Manager:
     """The manager behind a bus.
 
     Parameters:
-        bus: the connection. What only asks is asked again where the connection was lost; what acts is not.
+        bus: the connection. What is asked is asked again where the connection was lost: nothing here minds.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -104,17 +105,17 @@ class Manager:
 
     def reload(self) -> None:
         """Have it read all units anew. It stalls the manager: once for a whole batch."""
-        self.bus.call(Call(PATH, MANAGER, "Reload"), RELOAD_S)
+        self._call(Call(PATH, MANAGER, "Reload"), RELOAD_S)
 
     def enable(self, files: Sequence[str]) -> bool:
         """Have units started by what their ``[Install]`` names; give whether that changed anything."""
         body = (list(files), False, False)
-        _, changes = self.bus.call(Call(PATH, MANAGER, "EnableUnitFiles", "asbb", body))
+        _, changes = self._call(Call(PATH, MANAGER, "EnableUnitFiles", "asbb", body))
         return bool(changes)
 
     def disable(self, files: Sequence[str]) -> bool:
         """Have units started by nothing; give whether that changed anything."""
-        (changes,) = self.bus.call(Call(PATH, MANAGER, "DisableUnitFiles", "asb", (list(files), False)))
+        (changes,) = self._call(Call(PATH, MANAGER, "DisableUnitFiles", "asb", (list(files), False)))
         return bool(changes)
 
     def reset_failed(self, units: Sequence[str]) -> None:
@@ -132,20 +133,20 @@ class Manager:
             properties: D-Bus signature and value of each, by name.
         """
         body = (unit, True, list(properties.items()))
-        self.bus.call(Call(PATH, MANAGER, "SetUnitProperties", "sba(sv)", body))
+        self._call(Call(PATH, MANAGER, "SetUnitProperties", "sba(sv)", body))
 
     def _act(self, calls: Sequence[Call]) -> None:
         """Do to each unit that is loaded; for others there is nothing to do."""
-        for answer in self.bus.many(calls):
+        for answer in self._ask(calls):
             if isinstance(answer, FaultError) and answer.name == NO_SUCH_UNIT:
                 continue
             _good(answer)
 
     def _ask(self, calls: Sequence[Call]) -> list[tuple[Any, ...] | FaultError | DeniedError]:
-        try:
-            return self.bus.many(calls)
-        except LostError:
-            return self.bus.many(calls)
+        return patiently(self.bus, lambda: self.bus.many(calls))
+
+    def _call(self, call: Call, timeout_s: float | None = None) -> tuple[Any, ...]:
+        return patiently(self.bus, lambda: self.bus.call(call, timeout_s))
 
 
 def _good(answer: tuple[Any, ...] | FaultError | DeniedError) -> tuple[Any, ...]:
