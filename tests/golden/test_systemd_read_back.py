@@ -215,6 +215,11 @@ def test_systemd_has_no_complaint_of_any_unit(fleet, reader, place, needs):
         ({"token": TokenReference("env", ("TOKEN",))}, "bots.odd.token.env", "every user"),
         ({"token": TokenReference("file", ("/a\nb",))}, "bots.odd.token.file", "a line break"),
         (
+            {"token": TokenReference("credential", ("t",)), "place": USER_SYSTEMD},
+            "bots.odd.token.credential",
+            "own systemd",
+        ),
+        (
             {"resources": Resources(ip_allow=()), "place": USER_SYSTEMD},
             "types.odd.limits.ip_allow",
             "own systemd",

@@ -1,7 +1,15 @@
 """Addresses of the Internet Protocol as people write them, and as filters have them."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_interface, ip_network
+from ipaddress import (
+    IPv4Network,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+from urllib.parse import urlsplit
 
 from toolkit.fleet.report import nearest
 
@@ -42,3 +50,18 @@ def prefixes(entries: Iterable[str]) -> tuple[str, ...]:
     four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
     six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     return (*map(str, four), *map(str, six))
+
+
+def is_outside(url: str, allowed: Iterable[str]) -> bool:
+    """Whether a URL surely names a server that a filter lets nobody reach; a name of a host may lie anywhere.
+
+    Parameters:
+        allowed: prefixes, as ``prefixes`` gives them.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        addresses = [ip_address(each) for each in (("127.0.0.1", "::1") if host == "localhost" else (host,))]
+    except ValueError:
+        return False
+    networks = [ip_network(prefix) for prefix in allowed]
+    return not any(address in network for address in addresses for network in networks)

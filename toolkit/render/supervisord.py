@@ -121,6 +121,7 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
     words = "supervisord cannot be told this value: "
     problems = [fleet.problem(path, words + reason, "change it") for path, reason in found if reason]
     problems += [problem for type_ in fleet.types.values() for problem in _not_limited(fleet, type_)]
+    problems += _without_credentials(fleet)
     return problems + (_users_missing(fleet) if paths.is_system else [])
 
 
@@ -130,6 +131,16 @@ def _not_limited(fleet: Fleet, type_: Type) -> Iterator[Problem]:
         if getattr(type_.resources, field.name) is not None:
             message, hint = "supervisord has no such limit", "remove it, or use `backend: systemd`"
             yield fleet.problem(("types", type_.name, "limits", field.name), message, hint)
+
+
+def _without_credentials(fleet: Fleet) -> list[Problem]:
+    message, hint = "supervisord has no credentials", "put the token in a file: `token: {file: PATH}`"
+    kinds = {bot.name: bot.token.kind for bot in fleet.bots.values() if bot.token}
+    return [
+        fleet.problem(("bots", name, "token", kind), message, hint)
+        for name, kind in kinds.items()
+        if kind == "credential"
+    ]
 
 
 def _users_missing(fleet: Fleet) -> list[Problem]:

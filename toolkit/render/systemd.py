@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import Problem
+from toolkit.fleet.addresses import is_outside
 from toolkit.fleet.model import Fleet, Type
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths, system_folders
@@ -122,6 +123,7 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
         found += _unfit_in_type(type_, paths, machine)
     for bot in fleet.bots.values():
         found += _unfit_token(fleet, bot.name, paths)
+        found += _cut_off(fleet, bot.name)
     reason = unfit(str(paths.home))
     if reason:
         found.append((("root",), f"systemd cannot be told this value: {reason}", "change it"))
@@ -140,6 +142,17 @@ def _unfit_in_type(type_: Type, paths: FleetPaths, machine: Machine) -> Iterator
         yield ("types", type_.name, "limits", "ip_allow"), message, "remove it, or use `mode: system`"
 
 
+def _cut_off(fleet: Fleet, bot: str) -> Iterator[Reason]:
+    """A bot that could not reach its own Bot API."""
+    own, type_ = fleet.bots[bot], fleet.types[fleet.bots[bot].type]
+    endpoint = own.endpoint or type_.endpoint or fleet.endpoint
+    allowed = type_.resources.ip_allow
+    if type_.app.kind == "telegram" and allowed is not None and is_outside(endpoint, allowed):
+        keys = ("bots", bot, "endpoint") if own.endpoint else ("types", type_.name, "limits", "ip_allow")
+        message = f"{endpoint}, the Bot API of bot {bot}, is not among the addresses of its `ip_allow`"
+        yield keys, message, "add its address to the list"
+
+
 def _unfit_token(fleet: Fleet, bot: str, paths: FleetPaths) -> Iterator[Reason]:
     token = fleet.bots[bot].token
     if token is None:
@@ -148,6 +161,9 @@ def _unfit_token(fleet: Fleet, bot: str, paths: FleetPaths) -> Iterator[Reason]:
     if token.kind == "env" and paths.is_system:
         message = "every user of this machine can read the variables of a system unit"
         yield keys, message, "put the token in a file that root alone can read: `token: {file: PATH}`"
+    if token.kind == "credential" and not paths.is_system:
+        message = "a user's own systemd looks for credentials where the machine's has them"
+        yield keys, message, "put the token in a file that you alone can read: `token: {file: PATH}`"
     reason = unfit_path(token.value[0]) if token.kind == "file" else ""
     if reason:
         yield keys, f"systemd cannot be told this value: {reason}", "change it"
