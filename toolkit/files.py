@@ -165,7 +165,13 @@ def _sync(path: Path, flags: int = 0) -> None:
 
 
 def make_private(folder: Path, mode: int = 0o700) -> None:
-    """Make a folder, and those above it that are missing, for its owner alone, or with another mode."""
+    """Make a folder, and those above it that are missing, for its owner alone, or with another mode.
+
+    The mode is what they get whatever the umask is.
+    """
     for parent in reversed([folder, *folder.parents]):
         if not parent.exists():
             parent.mkdir(mode=mode, exist_ok=True)
+            made = parent.stat().st_mode
+            if made & mode != mode:
+                parent.chmod(stat.S_IMODE(made) | mode)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from toolkit import shell
 from toolkit.errors import RefusedError, ToolkitError
-from toolkit.files import open_regular
+from toolkit.files import make_private, open_regular
 from toolkit.paths import FleetPaths
 from toolkit.render.folders import Folder
 
@@ -31,7 +31,7 @@ def lay(paths: FleetPaths) -> None:
         return
     try:
         group = _group(paths.group)
-        paths.home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_private(paths.home.parent, 0o755)
         make_folder(Folder(paths.home, _home_mode(paths), group=paths.group))
         make_folder(Folder(paths.records, 0o2770, group=paths.group))
         for path in (paths.database, paths.lock):

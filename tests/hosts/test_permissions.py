@@ -15,7 +15,8 @@ ADMIN = "admin"
 def fleet(host):
     host.run("toolkit", "sandbox", "--detach")
     made = settle_in(host, SYSTEM_SYSTEMD)
-    made.run("up")
+    # As root of a hardened machine, on which what is to be everybody's to read is not there yet.
+    host.sh('umask 077; rm -rf /etc/sysusers.d /etc/tmpfiles.d; toolkit -f "$1" up', made.file)
     return made
 
 
@@ -26,6 +27,12 @@ def pids(fleet):
 def holds_and_links(fleet):
     wants = fleet.host.out("ls", f"/etc/systemd/system/bot-{fleet.fleet}.target.wants")
     return wants, fleet.run("plan", code=None).stdout
+
+
+def test_folders_of_the_machine_are_everybodys_to_read_whatever_roots_umask(fleet):
+    folders = ["/etc/sysusers.d", "/etc/tmpfiles.d", *(f"/{top}/bot-toolkit" for top in ("run", "var/lib"))]
+    assert set(fleet.host.out("stat", "-c", "%a", *folders).split()) == {"755"}
+    assert fleet.host.out("stat", "-c", "%a", f"/etc/tmpfiles.d/bot-{fleet.fleet}.conf") == "644"
 
 
 @pytest.mark.parametrize(

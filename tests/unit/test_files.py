@@ -141,3 +141,13 @@ def test_the_second_command_is_refused_and_told_who_is_first(tmp_path, eventuall
             return True
 
     assert eventually(free), "the kernel frees the lock of a killed process"
+
+
+@pytest.mark.parametrize(("mode", "umask"), [(0o755, 0o077), (0o700, 0o777), (0o700, 0)])
+def test_a_folder_gets_its_mode_whatever_the_umask(tmp_path, mode, umask):
+    before = os.umask(umask)
+    try:
+        files.make_private(tmp_path / "a" / "b", mode)
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b")] == [mode, mode]
