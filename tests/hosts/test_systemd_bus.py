@@ -237,28 +237,30 @@ def test_a_closer_look_tells_process_and_time(fleet, eventually):
     assert abs(time.time() - unit.since) < 60
 
 
-def test_one_that_ignores_the_signal_is_killed_at_the_deadline(fleet):
+def test_one_that_ignores_the_signal_is_killed_at_the_deadline(fleet, eventually):
     fleet.add("deaf", 'trap "" TERM; systemd-notify --ready; while :; do sleep 1; done')
     fleet.add("good")
     fleet.backend.reload(["deaf", "good"])
     fleet.backend.start(["deaf", "good"])
-    fleet.host.run("systemctl", "is-active", "--quiet", fleet.paths.service("good"), code=None)
+    eventually(lambda: fleet.phase("deaf") is Phase.RUNNING)
     assert fleet.backend.stop(["deaf", "good"], 1) == ("deaf",)
     assert {unit.phase for unit in fleet.backend.units().values()} == {Phase.STOPPED}
 
 
-def test_one_that_systemd_killed_at_its_limit_is_stopped_too(fleet):
+def test_one_that_systemd_killed_at_its_limit_is_stopped_too(fleet, eventually):
     fleet.add("deaf", 'trap "" TERM; systemd-notify --ready; while :; do sleep 1; done', "TimeoutStopSec=1")
     fleet.backend.reload(["deaf"])
     fleet.backend.start(["deaf"])
+    eventually(lambda: fleet.phase("deaf") is Phase.RUNNING)
     assert fleet.backend.stop(["deaf"], 30) == ("deaf",)
     assert fleet.phase("deaf") is Phase.STOPPED
 
 
-def test_an_error_at_its_end_makes_no_failure_of_a_stop(fleet):
+def test_an_error_at_its_end_makes_no_failure_of_a_stop(fleet, eventually):
     fleet.add("bot", 'trap "exit 70" TERM; systemd-notify --ready; sleep 1000 & wait')
     fleet.backend.reload(["bot"])
     fleet.backend.start(["bot"])
+    eventually(lambda: fleet.phase("bot") is Phase.RUNNING)
     assert fleet.backend.stop(["bot"], 30) == ()
     assert fleet.phase("bot") is Phase.STOPPED
 
