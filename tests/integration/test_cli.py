@@ -55,6 +55,7 @@ def test_every_command_has_json():
         (("bot", "list", "--nonsense"), 2, "No such option"),
         (("bot", "list"), 2, "no fleet file fleet.yaml"),
         (("-f", "/nowhere/fleet.yaml", "plan"), 2, "no fleet file /nowhere/fleet.yaml"),
+        (("-f", "/dev/zero", "plan"), 2, "the fleet file /dev/zero is no regular file"),
         (("-f", "/etc/shadow-", "validate"), 2, ""),
         (("admin", "stop-bot"), 2, "which bots?"),
         (("bot", "logs", "--since", "soon"), 2, "neither an age nor a time"),

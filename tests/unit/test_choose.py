@@ -8,7 +8,7 @@ from toolkit.backends import choose as module
 from toolkit.backends.choose import choose
 from toolkit.backends.systemd import where
 from toolkit.paths import fleet_paths
-from toolkit.place import PLACES, PRIVATE_SUPERVISORD, SYSTEM_SYSTEMD, USER_SYSTEMD
+from toolkit.place import PLACES, PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD, USER_SYSTEMD
 
 
 @pytest.fixture
@@ -73,6 +73,18 @@ def test_a_fleet_of_the_user_stays_the_users():
     paths.units.mkdir(parents=True)
     (paths.units / paths.target).touch()
     assert choose("auto", "auto", "demo").place == USER_SYSTEMD
+
+
+def test_a_fleet_stays_in_a_service_that_includes_units_elsewhere_than_debians(machine):
+    units = machine / "etc/supervisord.d"
+    units.mkdir(parents=True)
+    (machine / "etc/supervisord.conf").write_text(
+        "[unix_http_server]\nfile=/run/s.sock\n[supervisord]\n[include]\nfiles=supervisord.d/*.ini\n"
+    )
+    (units / "other-alice.ini").touch()
+    assert choose("supervisord", "auto", "demo", machine).place == PRIVATE_SUPERVISORD
+    (units / "demo-alice.ini").touch()
+    assert choose("supervisord", "auto", "demo", machine).place == SYSTEM_SUPERVISORD
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def choose(
     ]
     if len(fitting) == 1:
         return Choice(fitting[0], "the fleet file says so")
-    there = [place for place in fitting if _is_deployed(fleet_paths(fleet, root, place))]
+    there = [place for place in fitting if _is_deployed(paths_in(place, fleet, root))]
     if there:
         return Choice(there[0], "the fleet is deployed there")
     picked, reason = _backend(mode, root) if backend == "auto" else (backend, "the fleet file says so")
@@ -59,6 +59,16 @@ def choose(
     if os.geteuid() == 0:
         return Choice(SYSTEM_SYSTEMD, f"{reason}; system mode, as you are root")
     return Choice(USER_SYSTEMD, f"{reason}; user mode, as you are not root")
+
+
+def paths_in(place: Place, fleet: str, root: Path | None = None) -> FleetPaths:
+    """The paths of a fleet in a place of this machine; the parameters are those of ``choose``."""
+    include = None
+    if place == SYSTEM_SUPERVISORD:
+        from toolkit.backends.supervisord.configuration import include_of_machine
+
+        include = include_of_machine((root or Path("/")).absolute())
+    return fleet_paths(fleet, root, place, include)
 
 
 def _backend(mode: str, root: Path | None) -> tuple[BackendName, str]:

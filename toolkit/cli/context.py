@@ -37,34 +37,28 @@ class Invocation:
 
     def load(self) -> "tuple[Fleet, FleetPaths]":
         """The fleet from its files, checked."""
-        from toolkit.fleet.identity import Identity
-        from toolkit.fleet.loader import load
-
-        self._need_file()
-        fleet = load(self.fleet_file, os.environ, self.root)
-        return fleet, self._paths(Identity(fleet.name, fleet.root, fleet.backend, fleet.mode))
+        fleet = self._fleet()
+        return fleet, self._paths(_identity(fleet))
 
     def paths(self) -> "FleetPaths":
         """Where the fleet lies, without reading its files whole where a glance is enough."""
-        from toolkit.fleet.identity import quick_identity
-
-        self._need_file()
-        known = quick_identity(self.fleet_file)
-        return self.load()[1] if known is None else self._paths(known)
+        return self._paths(self._known())
 
     def choice(self) -> "Choice":
         """The place of the fleet, and why that one."""
+        return self._choice(self._known())
+
+    def _fleet(self) -> "Fleet":
+        from toolkit.fleet.loader import load
+
+        self._need_file()
+        return load(self.fleet_file, os.environ, self.root)
+
+    def _known(self) -> "Identity":
         from toolkit.fleet.identity import quick_identity
 
         self._need_file()
-        return self._choice(quick_identity(self.fleet_file) or self._whole_identity())
-
-    def _whole_identity(self) -> "Identity":
-        from toolkit.fleet.identity import Identity
-        from toolkit.fleet.loader import load
-
-        fleet = load(self.fleet_file, os.environ, self.root)
-        return Identity(fleet.name, fleet.root, fleet.backend, fleet.mode)
+        return quick_identity(self.fleet_file) or _identity(self._fleet())
 
     def _choice(self, known: "Identity") -> "Choice":
         from toolkit.backends.choose import choose
@@ -72,21 +66,23 @@ class Invocation:
         return choose(known.backend, known.mode, known.fleet, self.root or known.root)
 
     def _paths(self, known: "Identity") -> "FleetPaths":
-        from toolkit.paths import fleet_paths
-        from toolkit.place import SYSTEM_SUPERVISORD
+        from toolkit.backends.choose import paths_in
 
-        root, include = self.root or known.root, None
-        place = self._choice(known).place
-        if place == SYSTEM_SUPERVISORD:
-            from toolkit.backends.supervisord.configuration import include_of_machine
-
-            include = include_of_machine((root or Path("/")).absolute())
-        return fleet_paths(known.fleet, root, place, include)
+        return paths_in(self._choice(known).place, known.fleet, self.root or known.root)
 
     def _need_file(self) -> None:
-        if not self.fleet_file.is_file():
-            hint = "`toolkit init` writes one; -f FILE or TOOLKIT_FLEET names another"
-            raise UsageError(f"no fleet file {self.fleet_file}", hint)
+        if self.fleet_file.is_file():
+            return
+        hint = "`toolkit init` writes one; -f FILE or TOOLKIT_FLEET names another"
+        if self.fleet_file.exists():
+            raise UsageError(f"the fleet file {self.fleet_file} is no regular file", hint)
+        raise UsageError(f"no fleet file {self.fleet_file}", hint)
+
+
+def _identity(fleet: "Fleet") -> "Identity":
+    from toolkit.fleet.identity import Identity
+
+    return Identity(fleet.name, fleet.root, fleet.backend, fleet.mode)
 
 
 def invocation(context: typer.Context) -> Invocation:
