@@ -102,7 +102,7 @@ class Ending:
             _log.info("ended %d processes that the bot had started", count)
 
     def _force_unless_noticed(self) -> None:
-        if self._vitals.phase in {State.RUNNING, State.PAUSED}:
+        if self._vitals.phase in {State.INITIALIZING, State.RUNNING, State.PAUSED}:
             self._force()
 
     def _force(self) -> None:

@@ -15,7 +15,7 @@ from toolkit.lifecycle import State
 # So many verdicts in a row; one alone may be the moment before the bot recovers.
 PATIENCE = 3
 SOURCE = "health"
-# An unready bot may import for long, and one that ends has its deadline.
+# An unready bot may wait for the Bot API for long, and one that ends has its deadline.
 _JUDGED = frozenset({State.RUNNING, State.DEGRADED, State.PAUSED})
 
 
@@ -47,7 +47,7 @@ class Judge:
     def look(self) -> None:
         """Look once."""
         vitals = self._vitals
-        judged = vitals.state in _JUDGED
+        judged = vitals.state in _JUDGED or vitals.starts
         vitals.has_descriptor(_can_open())
         verdict = vitals.verdict = health.judge(vitals.sample(), self._limits) if judged else Verdict()
         if verdict.reasons:

@@ -33,7 +33,7 @@ from bot_runner.token_lock import TokenLock
 from bot_runner.vitals import Vitals
 from toolkit.botfile import BotFile
 from toolkit.errors import RefusedError
-from toolkit.health import Verdict
+from toolkit.health import Verdict, start_timeout_s
 from toolkit.ipc.server import ControlServer
 from toolkit.lifecycle import FailureClass, State
 from toolkit.secrets import bot_id
@@ -191,7 +191,13 @@ class Runner:
     async def _life(self) -> BotFailedError | None:
         """Everything from the first step to the hold before the exit; what failed, if anything did."""
         beats = asyncio.create_task(
-            beat(self._vitals, self._notifier, watched=self._bot.app.kind != "exec"), name="beat"
+            beat(
+                self._vitals,
+                self._notifier,
+                watched=self._bot.app.kind != "exec",
+                start_s=start_timeout_s(self._bot.health, self._bot.stop_s),
+            ),
+            name="beat",
         )
         failure = await self._outcome()
         if failure is None:

@@ -4,7 +4,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from bot_runner.clock import now
@@ -67,6 +68,7 @@ class Vitals:
         self._moved = self._awake = self.started
         self._lag = 0.0
         self._no_descriptor: float | None = None
+        self._step: tuple[str, float] | None = None
 
     @property
     def state(self) -> State:
@@ -100,6 +102,21 @@ class Vitals:
     def waits(self, reason: str) -> None:
         """It is not ready yet, and this is what it waits for."""
         self._enter(State.INITIALIZING, reason)
+
+    @contextmanager
+    def app_works(self, step: str) -> Iterator[None]:
+        """It is not ready yet, and the app's own code is at this step, for which it has its time."""
+        self.waits(step)
+        self._step = step, time.monotonic()
+        try:
+            yield
+        finally:
+            self._step = None
+
+    @property
+    def starts(self) -> bool:
+        """Whether the app's own code is at a step of the start."""
+        return self._step is not None
 
     def is_ready(self) -> None:
         """It works: the first time, or again after a pause. What ends does not begin anew by that."""
@@ -213,6 +230,9 @@ class Vitals:
         def since(moment: float | None) -> float | None:
             return None if moment is None else time.monotonic() - max(moment, self._awake)
 
+        if step := self._step:
+            # Until it is done the loop may turn or not, and nothing is polled.
+            return Sample(start_step=step[0], starting_s=since(step[1]))
         began, polls = list(self.in_flight.values()), self.phase is State.RUNNING
         lag = since(self.last_tick)
         taken, lanes = self._lanes

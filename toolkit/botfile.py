@@ -79,12 +79,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         handler_s: an update in its handler for longer is a trouble.
         stuck_s: all turns taken, and no update begun or ended for longer, is a hang; so is no file descriptor
             left. By default as long as an up- or download may take.
+        start_s: the app's own code at one step of the start for longer is a hang: its import and factory,
+            reading what it keeps, its `post_init`. A third of it is told as a trouble.
     """
 
     loop_s: float = 90.0
     poll_s: float = 30.0
     handler_s: float = 120.0
     stuck_s: float = 600.0
+    start_s: float = 300.0
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from toolkit.botfile import Health
 
 # What is on its way to its limit is told from this part of it on.
 _EARLY = 1 / 3
+# For a verdict, and for what has no time of its own at the end.
+_START_MARGIN_S = 30.0
 
 
 class Level(IntEnum):
@@ -37,6 +39,8 @@ class Sample:
         stalled_s: seconds for which no update has begun or ended while none could begin: each turn was
             taken, or there was no room for more.
         no_descriptor_s: seconds for which no file descriptor has been left; None where one is.
+        starting_s: seconds for which the app's own code has been at a step of its start.
+        start_step: that step, in words.
     """
 
     loop_lag_s: float | None = None
@@ -46,6 +50,8 @@ class Sample:
     oldest_in_flight_s: float | None = None
     stalled_s: float | None = None
     no_descriptor_s: float | None = None
+    starting_s: float | None = None
+    start_step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ def _findings(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
     yield from _poller(sample, limits)
     yield from _handlers(sample, limits)
     yield from _descriptors(sample, limits)
+    yield from _start(sample, limits)
 
 
 def _poller(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
@@ -114,7 +121,25 @@ def _descriptors(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
         yield Level.DEGRADED, f"no file descriptor is left: {cause}"
 
 
+def _start(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
+    taken = sample.starting_s or 0.0
+    if taken > limits.start_s:
+        yield Level.HUNG, f"{sample.start_step} has taken more than {limits.start_s:g} s"
+    elif taken > limits.start_s * _EARLY:
+        told = f"{sample.start_step} has taken more than {limits.start_s * _EARLY:g} s"
+        yield Level.DEGRADED, f"{told}; after {limits.start_s:g} s it is ended"
+
+
+def start_timeout_s(limits: Health, stop_s: float) -> float:
+    """Seconds after which a start has failed for the supervisor: the bot itself has found that out before.
+
+    Parameters:
+        stop_s: what the bot has to end.
+    """
+    return limits.start_s + stop_s + _START_MARGIN_S
+
+
 def interval_s(limits: Health) -> float:
     """Seconds from one look to the next: often enough for the shortest limit, and cheap for an idle bot."""
-    shortest = min(limits.loop_s, limits.poll_s, limits.handler_s, limits.stuck_s)
+    shortest = min(limits.loop_s, limits.poll_s, limits.handler_s, limits.stuck_s, limits.start_s)
     return min(5.0, max(0.2, shortest / 3))

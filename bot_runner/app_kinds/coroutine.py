@@ -56,9 +56,9 @@ async def run(run: Run) -> None:
     Raises:
         BotFailedError: it cannot be imported, failed, or returned though nobody asked it to end.
     """
-    run.vitals.waits("loading the app")
     target = run.bot.app.target
-    main = load_target(target, run.redact)(run.context)
+    with run.vitals.app_works("loading the app"):
+        main = load_target(target, run.redact)(run.context)
     if not inspect.iscoroutine(main):
         raise BotFailedError(FailureClass.APP_IMPORT, f"{target} is not a coroutine function")
     run.vitals.waits("the app has not said that it is ready")

@@ -92,7 +92,8 @@ class Session:
         self._run.levers.spool = self._delivery.spool
         await self._insist("getMe", bot.initialize)
         self._run.vitals.username = bot.username
-        await app.initialize()
+        with self._run.vitals.app_works("initialize"):
+            await app.initialize()
         if app.post_init:
             await self._hook_of_start(app.post_init)
         await self._insist("deleteWebhook", lambda: bot.delete_webhook(drop_pending_updates=False))
@@ -182,9 +183,9 @@ class Session:
 
     async def _hook_of_start(self, hook: Callable[[Any], Awaitable[object]]) -> None:
         """Call post_init once: it is not made to be repeated, so a network error begins the process anew."""
-        self._run.vitals.waits("post_init")
         try:
-            await hook(self._app)
+            with self._run.vitals.app_works("post_init"):
+                await hook(self._app)
         except (NetworkError, RetryAfter) as error:
             _log.warning("post_init failed", exc_info=error)
             reason = self._run.redact.line(f"post_init: {error}")
@@ -285,8 +286,8 @@ async def run(run: Run) -> None:
     Raises:
         BotFailedError: it cannot be made.
     """
-    run.vitals.waits("loading the app")
-    session = Session(run, build(run))
+    with run.vitals.app_works("loading the app"):
+        session = Session(run, build(run))
     try:
         if await run.stop.race(session.bring_up()):
             await run.stop.race(session.last())

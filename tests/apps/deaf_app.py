@@ -133,3 +133,16 @@ def wedged(context: Context) -> Application:
 def occupied(context: Context) -> Application:
     polls = HTTPXRequest(connection_pool_size=1, pool_timeout=0.05)
     return _with_handlers(ApplicationBuilder().get_updates_request(polls), context)
+
+
+async def _never_started(_: Application) -> None:
+    await asyncio.Event().wait()
+
+
+def unstarted(context: Context) -> Application:
+    return _with_handlers(ApplicationBuilder().post_init(_never_started), context)
+
+
+def unbuilt(_: Context) -> Application:
+    time.sleep(3600)
+    raise AssertionError

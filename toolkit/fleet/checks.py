@@ -22,6 +22,7 @@ _DURATIONS: dict[Keys, tuple[float, float]] = {
     ("health", "poll"): (1, 86_400),
     ("health", "handler"): (1, 86_400),
     ("health", "stuck"): (1, 86_400),
+    ("health", "start"): (1, 86_400),
 }
 _SIZES: dict[Keys, tuple[int, int, str]] = {
     ("log", "max_bytes"): (10_000, 10_000_000_000, "from 10KB to 10GB"),

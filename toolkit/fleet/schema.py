@@ -246,6 +246,7 @@ HEALTH = _object(
         "poll": _duration("A poll later than its own deadline by more than this: it hangs.", "30s"),
         "handler": _duration("An update in its handler for longer: a trouble, but no hang.", "2m"),
         "stuck": _duration("Nothing begun or ended, or no file to open, for longer: it hangs.", "10m"),
+        "start": _duration("The app's import and factory, or its post_init, for longer: it hangs.", "5m"),
     },
 )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from toolkit.errors import Problem
 from toolkit.fleet.addresses import is_outside
 from toolkit.fleet.model import Fleet, Type
+from toolkit.health import start_timeout_s
 from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths, system_folders
 from toolkit.render import Machine, RenderedFile, UnfitError
@@ -195,6 +196,7 @@ def _service(
         cgroup_limits=limits.items(),
         no_restart_codes=NO_RESTART_CODES,
         stop_s=math.ceil(type_.stop_s + _STOP_MARGIN_S),
+        start_s=math.ceil(start_timeout_s(type_.health, type_.stop_s)),
         watchdog_ms=math.ceil(type_.health.loop_s * 1000),
     )
 

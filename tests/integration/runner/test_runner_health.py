@@ -118,6 +118,27 @@ def test_a_bot_whose_http_layer_has_no_connection_for_polls_any_more_is_ended(de
     assert "no connection to the Bot API gets free" in deaf.record().last_exit.reason
 
 
+@pytest.mark.parametrize(
+    ("target", "step", "place"),
+    [("unstarted", "post_init", "in _never_started"), ("unbuilt", "loading the app", "in unbuilt")],
+)
+def test_an_app_that_does_not_start_is_told_and_ended(deaf, sandbox, target, step, place):
+    deaf.app("telegram", f"deaf_app:{target}").change(health=Health(start_s=1.5)).start()
+    deaf.until("INITIALIZING", f"{step}; {step} has taken more than 0.5 s; after 1.5 s it is ended")
+    assert deaf.ended() == DEAF
+    assert deaf.record().last_exit.reason == f"{step} has taken more than 1.5 s"
+    assert place in last_words(deaf)
+
+
+def test_a_bot_api_that_cannot_be_reached_may_take_as_long_as_it_wants(deaf, sandbox):
+    sandbox.fault(deaf.id, "getMe", "drop")
+    deaf.change(health=Health(start_s=0.5)).start()
+    deaf.until("INITIALIZING", "getMe")
+    several_looks()
+    sandbox.heal(deaf.id)
+    deaf.until("RUNNING")
+
+
 def test_an_async_bot_that_blocks_its_loop_is_ended(deaf):
     deaf.app("async", "tasks_app:blocked", ready="app").up()
     assert deaf.ended() == DEAF
