@@ -1,9 +1,10 @@
 """The one place where the toolkit starts programs: as lists, never through a shell."""
 
 import os
-import select
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ _LAST_READ_S = 0.5
 # What has closed its output ends soon.
 _END_S = 10.0
 _CHUNK = 1 << 20
+# Bytes of errors that are kept, to be told.
+_SAID = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,14 @@ def lines(argv: Sequence[str], silent_s: float | None = None) -> Generator[list[
             start_new_session=True,
         )
     try:
-        rest = b""
-        while data := _read_within(process, argv[0], silent_s):
+        rest, said = b"", bytearray()
+        for data in _chunks(process, argv[0], silent_s, said):
             *whole, rest = (rest + data).split(b"\n")
             if whole:
                 yield [_text(line) for line in whole]
         _, errors = _output(process, argv[0], _END_S, None)
         if process.returncode:
-            words = " ".join(_text(errors).split()) or f"ended with {process.returncode}"
+            words = " ".join(_text(bytes(said) + errors).split()) or f"ended with {process.returncode}"
             raise ToolkitError(f"{argv[0]}: {words[:500]}")
     finally:
         if process.poll() is None:
@@ -109,12 +112,34 @@ def lines(argv: Sequence[str], silent_s: float | None = None) -> Generator[list[
                 pipe.close()
 
 
-def _read_within(process: subprocess.Popen[bytes], program: str, silent_s: float | None) -> bytes:
-    if process.stdout is None:
-        return b""
-    if not select.select([process.stdout], [], [], silent_s)[0]:
-        raise ToolkitError(f"{program} said nothing for {silent_s:g} s")
-    return os.read(process.stdout.fileno(), _CHUNK)
+def _chunks(
+    process: subprocess.Popen[bytes], program: str, silent_s: float | None, said: bytearray
+) -> Iterator[bytes]:
+    """What it prints, as it comes. Its errors are read too, as a full pipe would stop it.
+
+    Parameters:
+        said: gets the first of its errors.
+    """
+    with selectors.DefaultSelector() as pipes:
+        for pipe in filter(None, (process.stdout, process.stderr)):
+            pipes.register(pipe, selectors.EVENT_READ)
+        heard = time.monotonic()
+        while True:
+            left = None if silent_s is None else heard + silent_s - time.monotonic()
+            ready = [key.fd for key, _ in pipes.select(left)] if left is None or left > 0 else []
+            if not ready:
+                raise ToolkitError(f"{program} said nothing for {silent_s:g} s")
+            for fd in ready:
+                data = os.read(fd, _CHUNK)
+                if process.stdout and fd == process.stdout.fileno():
+                    if not data:
+                        return
+                    yield data
+                    heard = time.monotonic()
+                elif data:
+                    said += data[: max(0, _SAID - len(said))]
+                else:
+                    pipes.unregister(fd)
 
 
 @contextmanager

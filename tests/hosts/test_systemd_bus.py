@@ -324,3 +324,20 @@ def test_limits_change_live_where_a_reload_does_not_bring_them(fleet):
     fleet.backend.limit({"bot": before | {"TasksMax": 33, "CPUWeight": 50}})
     assert (fleet.show("bot", "TasksMax"), fleet.show("bot", "CPUWeight")) == ("33", "50")
     assert fleet.show("bot", "MainPID") == pid
+
+
+def test_a_shorter_watchdog_that_a_reload_brings_waits_for_the_restart(fleet, eventually):
+    fleet.add("bot", extra="WatchdogSec=60s")
+    fleet.backend.reload(["bot"])
+    fleet.backend.start(["bot"])
+    eventually(lambda: fleet.phase("bot") is Phase.RUNNING)
+    pid = fleet.show("bot", "MainPID")
+    fleet.add("bot", extra="WatchdogSec=100ms")
+    fleet.backend.reload(["bot"])
+    # Another unit's watchdog of that length has fired by then.
+    fleet.add("other", extra="WatchdogSec=100ms\nRestart=no")
+    fleet.backend.reload(["bot", "other"])
+    fleet.backend.start(["other"])
+    eventually(lambda: fleet.phase("other") is Phase.FAILED, 10)
+    assert fleet.show("other", "Result") == "watchdog"
+    assert (fleet.phase("bot"), fleet.show("bot", "MainPID")) == (Phase.RUNNING, pid)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import ToolkitError
-from toolkit.shell import run
+from toolkit.shell import lines, run
 
 
 def is_alive(pid: int) -> bool:
@@ -101,3 +101,21 @@ def test_what_cannot_be_started_is_named_without_its_arguments(argv, said):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ToolkitError, match=f"cannot start true: No such file or directory: {tmp_path}/x"):
         run(["true"], timeout_s=10, cwd=tmp_path / "x")
+
+
+def test_lines_come_though_a_program_complains_more_than_a_pipe_holds():
+    code = "import sys; sys.stderr.write('first\\n' + 'e' * 500_000); sys.stderr.flush(); print('done')"
+    assert list(lines([sys.executable, "-c", code], silent_s=20)) == [["done"]]
+    with pytest.raises(ToolkitError, match=r"first e{400}"):
+        list(lines([sys.executable, "-c", f"{code}; sys.exit(3)"], silent_s=20))
+
+
+def test_errors_alone_are_silence():
+    code = "import sys, time\nwhile True: sys.stderr.write('e'); sys.stderr.flush(); time.sleep(0.01)"
+    with pytest.raises(ToolkitError, match=r"said nothing for 0\.3 s"):
+        list(lines([sys.executable, "-c", code], silent_s=0.3))
+
+
+def test_lines_of_a_program_that_closes_its_errors():
+    code = "import os, time; os.close(2); os.write(1, b'a\\n'); time.sleep(0.2); os.write(1, b'b\\n')"
+    assert list(lines([sys.executable, "-c", code])) == [["a"], ["b"]]
