@@ -198,35 +198,6 @@ class FleetPaths:
         return self.strays / f"{bot}.log" if self.is_system else self.logs / f"{bot}.stray.log"
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A folder that root owns.
-
-    Parameters:
-        mode: its permissions.
-        group: the group that it belongs to; "" for root's.
-    """
-
-    path: Path
-    mode: int
-    group: str = ""
-
-
-def system_folders(paths: FleetPaths) -> list[Folder]:
-    """The folders of a fleet in system mode, those above first.
-
-    Who is in the fleet's group may look at the fleet and change its records. Bots are in it too, which their
-    sandbox makes up for: it hides the records, and leaves only the bot's own folders writable.
-    """
-    above = dict.fromkeys(folder.parent for folder in (paths.run, paths.home, paths.logs))
-    own = (paths.run, paths.home, paths.logs, paths.home / "bots", paths.home / "botfiles")
-    return [
-        *(Folder(folder, 0o755) for folder in above),
-        *(Folder(folder, 0o750, paths.group) for folder in own),
-        Folder(paths.records, 0o2770, paths.group),
-    ]
-
-
 def is_bot_name(name: str) -> bool:
     """Whether a fleet file may give a bot this name."""
     return bool(BOT_NAME.fullmatch(name)) and name not in RESERVED_BOT_NAMES

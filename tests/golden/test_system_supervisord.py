@@ -14,7 +14,7 @@ from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SUPERVISORD
 from toolkit.render import Machine, supervisord
 from toolkit.render.fleet import render_fleet
-from toolkit.render.folders import folders
+from toolkit.render.folders import of_supervisord
 
 EXPECTED = Path(__file__).parent / "expected_system_supervisord"
 MACHINE = Machine("/opt/toolkit/bin/python", groups={"bots": "bots", "odd": "staff"})
@@ -50,14 +50,14 @@ def test_a_bot_may_read_its_bot_file_and_write_none(guest):
 
 
 def test_nobody_but_root_and_operators_writes_where_several_bots_files_lie(guest):
-    for folder in folders(guest, PATHS, MACHINE):
+    for folder in of_supervisord(guest, PATHS, MACHINE):
         if folder.user == "root":
             assert not folder.mode & 0o022 or folder.path == PATHS.records
-    assert not next(f for f in folders(guest, PATHS, MACHINE) if f.path == PATHS.records).mode & 0o007
+    assert not next(f for f in of_supervisord(guest, PATHS, MACHINE) if f.path == PATHS.records).mode & 0o007
 
 
 def test_each_folder_comes_after_the_one_it_lies_in(guest):
-    made = [folder.path for folder in folders(guest, PATHS, MACHINE)]
+    made = [folder.path for folder in of_supervisord(guest, PATHS, MACHINE)]
     assert len(set(made)) == len(made)
     for index, path in enumerate(made):
         assert path.parent not in made[index:]

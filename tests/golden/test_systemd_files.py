@@ -13,11 +13,12 @@ from toolkit import botfile
 from toolkit.botfile import Limits
 from toolkit.fleet.model import Resources
 from toolkit.lifecycle import NO_RESTART_CODES
-from toolkit.paths import fleet_paths, system_folders
+from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
 from toolkit.render import Machine, systemd, systemd_marks
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import render_fleet
+from toolkit.render.folders import of_systemd
 from toolkit.secrets import TokenReference
 
 EXPECTED = Path(__file__).parent / "expected_systemd"
@@ -121,7 +122,7 @@ def test_the_runner_reads_a_token_file_from_its_standard_input_and_logs_to_the_j
 
 
 def test_the_folders_are_the_ones_that_the_fleet_uses():
-    folders = {folder.path: folder for folder in system_folders(SYSTEM)}
+    folders = {folder.path: folder for folder in of_systemd(SYSTEM)}
     for path in (SYSTEM.database, SYSTEM.lock, SYSTEM.botfile("a"), SYSTEM.state("a")):
         assert path.parent in folders
     assert SYSTEM.control_socket("a").parent.parent in folders

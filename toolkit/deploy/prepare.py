@@ -11,12 +11,12 @@ from toolkit.deploy import access, reach
 from toolkit.deploy.plan import Wanted
 from toolkit.errors import InvalidFleetError, ToolkitError
 from toolkit.fleet.model import Fleet
-from toolkit.paths import FleetPaths, system_folders
+from toolkit.paths import FleetPaths
 from toolkit.place import SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD, Place
 from toolkit.render import Machine, RenderedFile
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import RENDERERS, render_fleet
-from toolkit.render.folders import Folder, folders
+from toolkit.render.folders import Folder, of_supervisord, of_systemd
 
 VERSION_S = 5.0
 
@@ -73,9 +73,8 @@ def _folders(fleet: Fleet, paths: FleetPaths, machine: Machine) -> Sequence[Fold
     if not paths.is_system:
         return ()
     if paths.place == SYSTEM_SUPERVISORD:
-        return folders(fleet, paths, machine)
-    # systemd makes those of the bots.
-    return [Folder(one.path, one.mode, group=one.group or "root") for one in system_folders(paths)]
+        return of_supervisord(fleet, paths, machine)
+    return of_systemd(paths)
 
 
 def this_machine(fleet: Fleet, place: Place) -> Machine:

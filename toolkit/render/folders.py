@@ -1,9 +1,4 @@
-"""The folders of a fleet under the machine's supervisord, each with its owner: as a list, and for each boot.
-
-A bot runs as a user that is no member of the fleet's group, so that no bot reads the database, and none
-connects to another's control socket. What a bot puts into its folders of sockets and of logs belongs to
-the group all the same, by the folders' set-group-ID bit: inode(7).
-"""
+"""The folders of a fleet in system mode, each with its owner: as a list, and for each boot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +18,28 @@ class Folder:
     group: str = "root"
 
 
-def folders(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Folder]:
-    """Every folder, those above before those in them."""
+def of_systemd(paths: FleetPaths) -> list[Folder]:
+    """The folders of a fleet under the machine's systemd, which makes those of each bot; those above first.
+
+    Who is in the fleet's group may look at the fleet and change its records. Bots are in it too, which their
+    sandbox makes up for: it hides the records, and leaves only the bot's own folders writable.
+    """
+    own = (paths.run, paths.home, paths.logs, *_kept(paths))
+    return [*_above(paths), *(Folder(path, 0o750, group=paths.group) for path in own), _records(paths)]
+
+
+def of_supervisord(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Folder]:
+    """The folders of a fleet under the machine's supervisord; those above first.
+
+    A bot runs as a user that is no member of the fleet's group, so that no bot reads the database, and none
+    connects to another's control socket. What a bot puts into its folders of sockets and of logs belongs to
+    the group all the same, by the folders' set-group-ID bit: inode(7).
+    """
     group = paths.group
-    shared = [
-        # The bots' users pass through, and see nothing on their way.
-        *(
-            Folder(path, 0o751, group=group)
-            for path in (paths.home, paths.home / "bots", paths.home / "botfiles", paths.run, paths.logs)
-        ),
-        Folder(paths.records, 0o2770, group=group),
-        # Root writes here, in whose way nobody else may lay anything.
-        Folder(paths.strays, 0o750, group=group),
-    ]
-    above = dict.fromkeys(path.parent for path in (paths.home, paths.run, paths.logs))
+    # The bots' users pass through, and see nothing on their way.
+    passed = (paths.home, *_kept(paths), paths.run, paths.logs)
+    # Root writes here, in whose way nobody else may lay anything.
+    strays = Folder(paths.strays, 0o750, group=group)
     own = []
     for bot in fleet.bots.values():
         user = fleet.types[bot.type].user
@@ -45,7 +48,22 @@ def folders(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Folder]:
             Folder(paths.control_socket(bot.name).parent, 0o2750, user, group),
             Folder(paths.log(bot.name).parent, 0o2750, user, group),
         ]
-    return [*(Folder(path, 0o755) for path in above), *shared, *own]
+    shared = [*(Folder(path, 0o751, group=group) for path in passed), _records(paths), strays]
+    return [*_above(paths), *shared, *own]
+
+
+def _above(paths: FleetPaths) -> list[Folder]:
+    """Those of all fleets."""
+    above = dict.fromkeys(path.parent for path in (paths.run, paths.home, paths.logs))
+    return [Folder(path, 0o755) for path in above]
+
+
+def _kept(paths: FleetPaths) -> tuple[Path, Path]:
+    return paths.home / "bots", paths.home / "botfiles"
+
+
+def _records(paths: FleetPaths) -> Folder:
+    return Folder(paths.records, 0o2770, group=paths.group)
 
 
 def at_boot(fleet: Fleet, paths: FleetPaths, machine: Machine) -> RenderedFile:
@@ -53,6 +71,6 @@ def at_boot(fleet: Fleet, paths: FleetPaths, machine: Machine) -> RenderedFile:
     lines = [f"# Folders of fleet {paths.fleet}. Written by the toolkit: the next deploy overwrites it."]
     lines += [
         f"d {str(folder.path).replace('%', '%%')} {folder.mode:04o} {folder.user} {folder.group} -"
-        for folder in folders(fleet, paths, machine)
+        for folder in of_supervisord(fleet, paths, machine)
     ]
     return RenderedFile(paths.tmpfiles, "\n".join(lines) + "\n", 0o644)

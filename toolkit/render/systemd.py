@@ -13,8 +13,9 @@ from toolkit.fleet.addresses import is_outside
 from toolkit.fleet.model import Fleet, Type
 from toolkit.health import start_timeout_s
 from toolkit.lifecycle import NO_RESTART_CODES
-from toolkit.paths import FleetPaths, system_folders
+from toolkit.paths import FleetPaths
 from toolkit.render import Machine, RenderedFile, UnfitError
+from toolkit.render.folders import of_systemd
 from toolkit.render.systemd_marks import MARKER, description
 from toolkit.render.systemd_text import path, quoted, unfit, unfit_path, unfit_program
 from toolkit.templates import template_folder
@@ -226,7 +227,7 @@ def _cgroup_limits(type_: Type) -> dict[str, str]:
 
 
 def _shared(template: str, paths: FleetPaths, where: Path) -> RenderedFile:
-    folders = system_folders(paths) if paths.is_system else []
+    folders = of_systemd(paths) if paths.is_system else []
     content = _template(template).render(marker=MARKER, paths=paths, folders=folders)
     return RenderedFile(where, content, _MODE)
 
