@@ -36,6 +36,24 @@ def test_folders_of_the_machine_are_everybodys_to_read_whatever_roots_umask(flee
 
 
 @pytest.mark.parametrize(
+    ("mode", "group", "enters"),
+    [("705", "bots", False), ("750", "bots", True), ("705", "root", True), ("750", "root", False)],
+)
+def test_a_folder_is_judged_as_the_kernel_judges_it(fleet, mode, group, enters):
+    folder, group = fleet.folder, f"bot-{fleet.fleet}" if group == "bots" else group
+    fleet.host.sh('chgrp "$1" "$3"; chmod "$2" "$3"', group, mode, folder)
+    # As systemd makes a bot of whom nothing is known but its group.
+    argv = ["setpriv", "--reuid=61999", f"--regid=bot-{fleet.fleet}", "--clear-groups", "ls", folder]
+    try:
+        assert (fleet.host.run(*argv, code=None).returncode == 0) is enters
+        done = fleet.run("plan", code=0 if enters else 2)
+        words = f"{folder} may not be read by other users (mode 0{mode})"
+        assert (words in done.stderr) is not enters
+    finally:
+        fleet.host.sh('chgrp root "$1"; chmod 755 "$1"', folder)
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ("admin", "stop-bot", "alice"),

@@ -46,18 +46,34 @@ def obstacle(path: Path, user: Account, wanted: int) -> str:
         path: absolute.
         wanted: permissions as of access(2): os.R_OK, os.X_OK, or both.
     """
+    try:
+        closed = closed_part(path, user, wanted)
+    except PermissionError:
+        return ""  # whoever asks may not look: the bot will tell
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    if closed is None:
+        return ""
+    part, mode = closed
+    words = "may not be entered by" if part != path or stat.S_ISDIR(mode) else "is closed to"
+    return f"{part} {words} {user.name}"
+
+
+def closed_part(path: Path, user: Account, wanted: int) -> tuple[Path, int] | None:
+    """The first part of a path that a user may not enter or use, with its mode; None where there is none.
+
+    Parameters:
+        path: absolute.
+        wanted: permissions as of access(2).
+
+    Raises:
+        OSError: a part is not there, or whoever asks may not look at it.
+    """
     for part in reversed([path, *path.parents]):
-        try:
-            found = part.stat()
-        except PermissionError:
-            return ""  # whoever asks may not look: the bot will tell
-        except OSError as error:
-            return f"{part}: {error.strerror}"
-        need = wanted if part == path else os.X_OK
-        if not _allows(found, user, need):
-            words = "may not be entered by" if part != path or stat.S_ISDIR(found.st_mode) else "is closed to"
-            return f"{part} {words} {user.name}"
-    return ""
+        found = part.stat()
+        if not _allows(found, user, wanted if part == path else os.X_OK):
+            return part, found.st_mode
+    return None
 
 
 def _allows(found: os.stat_result, user: Account, wanted: int) -> bool:

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from toolkit.deploy.access import Account, account, closed_part
 from toolkit.errors import Problem
 from toolkit.fleet.model import Fleet, Type
 from toolkit.paths import FleetPaths
@@ -13,6 +14,8 @@ from toolkit.render import Machine
 
 # Whatever their modes: ProtectHome= and PrivateTmp= of systemd.exec(5) hide them from the bot.
 _HIDDEN = ("/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108  nothing is written there
+# No user has this number: (uid_t) -1 of setuid(2).
+_NOBODY = 2**32 - 1
 _HINT = "put it where every user can read it, such as /opt"
 
 
@@ -56,30 +59,34 @@ def _obstacle(path: str, type_: Type, group: str) -> str:
                     else f"it is {real}, under {folder}"
                 )
                 return f"{shown}, which the sandbox hides" + _way_out(folder)
-    # Whose groups a named user is in is for the kernel to judge.
-    return "" if type_.user else _closed(Path(real), group)
+    bot = _account(type_.user or "", group)
+    return _closed(Path(real), bot) if bot else ""
 
 
 def _way_out(folder: str) -> str:
     return " unless the type has `needs: [home]`" if folder == "/home" else ""
 
 
-def _closed(path: Path, group: str) -> str:
-    """Which part of a path a user of its own may not enter or read."""
-    for part in (*reversed(path.parents), path):
-        try:
-            found = part.stat()
-        except OSError:
-            return ""  # what is missing was told before, and what may not be looked at the bot will tell
-        wanted = stat.S_IXOTH if part != path else stat.S_IROTH
-        if not found.st_mode & (wanted | (wanted << 3 if _is(found.st_gid, group) else 0)):
-            words = "may not be entered" if part != path else "may not be read"
-            return f"{part} {words} by other users (mode {stat.S_IMODE(found.st_mode):04o})"
-    return ""
-
-
-def _is(gid: int, group: str) -> bool:
+def _closed(path: Path, bot: Account) -> str:
+    """Which part of a path a bot may not enter or read."""
     try:
-        return grp.getgrgid(gid).gr_name == group
-    except KeyError:
-        return False
+        closed = closed_part(path, bot, os.R_OK)
+    except OSError:
+        return ""  # what is missing was told before, and what may not be looked at the bot will tell
+    if closed is None:
+        return ""
+    part, mode = closed
+    words = "may not be entered" if part != path else "may not be read"
+    return f"{part} {words} by {bot.name} (mode {stat.S_IMODE(mode):04o})"
+
+
+def _account(user: str, group: str) -> Account | None:
+    """Who a bot is, in the fleet's group: a user of its own, or the type's; None where there is none yet."""
+    try:
+        gids: tuple[int, ...] = (grp.getgrnam(group).gr_gid,)
+    except KeyError:  # the first deploy makes it
+        gids = ()
+    if not user:
+        return Account("other users", _NOBODY, gids)
+    named = account(user)
+    return named and Account(named.name, named.uid, (*gids, *named.gids[1:]))
