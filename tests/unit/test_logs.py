@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit import logs
+from toolkit.cli import output
 from toolkit.errors import UsageError
 from toolkit.logs import Filter, Line, LogFiles
 
@@ -90,6 +91,22 @@ def test_what_is_no_file_in_the_place_of_a_log_is_told_and_hides_no_other(two, t
         log.write(json.dumps({"ts": "2026-01-01T00:00:09.000Z", "level": "INFO", "message": "m9"}) + "\n")
     assert next(lines).message == "m9"
     lines.close()
+
+
+def test_a_terminal_is_told_nothing_that_it_would_obey(capsys):
+    hostile = "a\x1b]0;x\x07\x9b31m\r\x7f\tb é ☕"
+    output.echo(hostile)
+    output.note(hostile)
+    output.error(hostile, hostile)
+    output.table([(hostile, "two\nlines")], ("A", "B"))
+    output.emit_json({"text": hostile})
+    told = capsys.readouterr()
+    safe = r"a\x1b]0;x\x07\x9b31m\x0d\x7f" + "\tb é ☕"
+    assert told.err == f"{safe}\nerror: {safe}\nhint: {safe}\n"
+    assert told.out.splitlines()[0] == safe
+    assert r"two\nlines" in told.out
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", told.out)
+    assert json.loads(told.out[told.out.index("{") :])["text"] == hostile
 
 
 def test_a_line_without_end_does_not_fill_the_memory(tmp_path):

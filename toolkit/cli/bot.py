@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.cli.context import JsonFlag, Selectors, backend_of, complete_bot, invocation, selected
-from toolkit.cli.output import duration, echo, emit_json, error, note, size, table
+from toolkit.cli.output import duration, echo, emit_json, error, json_text, note, size, table
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -157,7 +157,6 @@ def logs(
     as_json: JsonFlag = False,
 ) -> None:
     """Show bots' logs, merged by time."""
-    import json
     import re
     from datetime import UTC, datetime
 
@@ -172,11 +171,7 @@ def logs(
     source = _log_source(paths, names, follow)
 
     def show(line: library.Line) -> None:
-        echo(
-            json.dumps(line.as_json(), ensure_ascii=False)
-            if as_json
-            else line.as_text(with_bot=len(names) > 1)
-        )
+        echo(json_text(line.as_json()) if as_json else line.as_text(with_bot=len(names) > 1))
 
     for line in source.last(wanted, lines or None):
         show(line)

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 _KILO = 1000
 _GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
+# All but tabs and line breaks.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 STATE_COLOURS = {
     "RUNNING": _GREEN,
     "DEGRADED": _YELLOW,
@@ -22,33 +25,47 @@ STATE_COLOURS = {
 }
 
 
+def shown(text: str) -> str:
+    """The text with what a terminal would obey as escapes, as journalctl has it; it may come from anybody."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def echo(text: str = "") -> None:
     """A line on standard output, flushed where somebody follows it."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _write(sys.stdout, shown(text))
 
 
 def note(text: str) -> None:
     """A line on standard error, which leaves standard output to what was asked for."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, shown(text))
 
 
 def emit_json(value: dict[str, Any]) -> None:
     """One JSON document, with the version of its shape first."""
-    echo(json.dumps({"version": 1} | value, indent=2, ensure_ascii=False))
+    echo(json_text({"version": 1} | value, indent=2))
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """JSON, with nothing in it that a terminal would obey."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def error(message: str, hint: str = "") -> None:
     """An error, and what to do about it."""
-    note(f"{_painted('error:', _RED, sys.stderr.isatty())} {message}")
+    _write(sys.stderr, f"{_painted('error:', _RED, sys.stderr.isatty())} {shown(message)}")
     if hint:
         note(f"hint: {hint}")
 
 
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(f"{line}\n")
+    stream.flush()
+
+
 def table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> None:
     """Aligned columns; states are coloured on a terminal."""
-    lines = [list(headers), *(list(row) for row in rows)]
+    lines = [list(headers), *([shown(cell).replace("\n", "\\n") for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in lines:
@@ -56,7 +73,7 @@ def table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> None:
             _painted(cell, STATE_COLOURS.get(cell, ""), colour) + " " * (width - len(cell))
             for cell, width in zip(line, widths, strict=True)
         ]
-        echo("  ".join(cells).rstrip())
+        _write(sys.stdout, "  ".join(cells).rstrip())
 
 
 def _painted(text: str, code: str, on: bool) -> str:
