@@ -31,13 +31,16 @@ def _run(bot: BotFile, path: Path) -> int:
     """Take the bot's place on this machine and run it.
 
     Raises:
-        BotFailedError: the place cannot be taken.
+        BotFailedError: the place cannot be taken, or the runner's own threads cannot be started.
     """
     from bot_runner.place import enter
     from bot_runner.runner import Runner
+    from bot_runner.threads import needed
 
     complaints = enter(bot, path)
-    return Runner(bot, _BORN, _PARENT).run(complaints)
+    with needed(bot.limits):
+        runner = Runner(bot, _BORN, _PARENT)
+    return runner.run(complaints)
 
 
 def _fail(failure: BotFailedError, hold_s: float) -> int:

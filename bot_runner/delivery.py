@@ -45,7 +45,12 @@ class Delivery:
         self.opened = False
 
     async def open(self) -> None:
-        """Open the spool, as soon as the disk lets, and set aside what ended the process too often."""
+        """Open the spool, as soon as the disk lets, and set aside what ended the process too often.
+
+        Raises:
+            RuntimeError: the thread that waits for the disk cannot be started.
+        """
+        self._disk.submit(lambda: None)
         while not self.opened:
             try:
                 self.spool = Spool(self._folder)

@@ -55,7 +55,8 @@ class Ending:
         loop.call_later(self._bot.stop_s + FORCE_S, self._force)
         last = threading.Timer(self._bot.stop_s + LAST_S, self._exit)
         last.daemon = True
-        last.start()
+        with suppress(RuntimeError):  # no thread may be left: the first end does without
+            last.start()
         failure = self._stop.failure
         if failure and failure.failure is FailureClass.DEAF:
             loop.call_later(NOTICE_S, self._force_unless_noticed)
@@ -94,7 +95,8 @@ class Ending:
     def flush(self, code: int) -> None:
         """Write the last log lines, and bound what Python does at its exit: a thread may never end."""
         self._writer.flush(FLUSH_S)
-        threading.Thread(target=_exit_after, args=(EXIT_S, code), daemon=True).start()
+        with suppress(RuntimeError):  # as above
+            threading.Thread(target=_exit_after, args=(EXIT_S, code), daemon=True).start()
 
     def _end_children(self) -> None:
         count = end_descendants(CHILDREN_S, 2 * CHILDREN_S)

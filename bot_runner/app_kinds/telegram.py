@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot_runner import threads
 from bot_runner.context import Run
 from bot_runner.failure import BotFailedError, crashed
 from bot_runner.loading import load_target, quick_imports
@@ -88,7 +89,8 @@ class Session:
             BotFailedError: TOKEN_REFUSED, or TEMPORARY where the app's own hook met a network error.
         """
         app, bot = self._app, self._app.bot
-        await self._delivery.open()
+        with threads.needed(self._run.bot.limits):
+            await self._delivery.open()
         self._run.levers.spool = self._delivery.spool
         await self._insist("getMe", bot.initialize)
         self._run.vitals.username = bot.username

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,13 +15,15 @@ import msgspec
 import pytest
 
 from bot_runner.start_slot import StartSlot
-from toolkit import run_record
-from toolkit.botfile import App
+from toolkit import botfile, run_record
+from toolkit.botfile import App, Limits
 from toolkit.lifecycle import FailureClass
 from toolkit.run_record import LastExit, RunRecord
 from toolkit.secrets import TokenReference
 
 RUNNER = Path(sys.executable).with_name("bot-runner")
+# Of the same version, whose modules it can load.
+SYSTEM_PYTHON = Path("/usr/bin/python{}.{}".format(*sys.version_info))
 
 
 def test_an_async_bot_is_ready_stopped_and_ended(bot):
@@ -253,6 +257,60 @@ def test_a_fork_that_ends_by_itself_is_no_end_of_the_bot(bot, eventually):
     eventually(lambda: "child 4" in bot.messages("alice"), "the end of the child")
     assert bot.record().last_exit is None
     assert bot.stop() == 0
+
+
+BLOCKS_SIDE_LOOP = """
+import asyncio, sys, time
+
+def side_loop():
+    for frame in sys._current_frames().values():
+        while frame:
+            loop = frame.f_locals.get("self")
+            if frame.f_code.co_name == "run_forever" and loop is not asyncio.get_running_loop():
+                return loop
+            frame = frame.f_back
+
+async def main(context):
+    side_loop().call_soon_threadsafe(time.sleep, 60)
+    await asyncio.sleep(0.3)
+    sys.exit("enough")
+"""
+
+
+def test_a_side_loop_that_stands_still_at_the_end_changes_no_exit_code(bot):
+    """As it does while a disk stalls."""
+    own_app(bot, BLOCKS_SIDE_LOOP).start()
+    assert bot.ended() == FailureClass.APP_CRASHED.code
+    assert "the control socket is not closed" in bot.log()
+    assert bot.stray() == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be others, and root has no such limit")
+@pytest.mark.skipif(not SYSTEM_PYTHON.exists(), reason="others may not reach the interpreter of the tests")
+@pytest.mark.parametrize(("processes", "kind"), [(1, "async"), (2, "async"), (3, "telegram")])
+def test_a_thread_that_may_not_be_started_is_told_with_its_limit(bot, processes, kind):
+    target = {"async": "tasks_app:waits", "telegram": "echo_app:build"}[kind]
+    bot.app(kind, target).change(limits=Limits(processes=processes))
+    user = random.randrange(100_000, 2**31)
+    for path in (bot.folder, bot.folder / "token"):
+        os.chown(path, user, user)
+    bot.path.write_text(botfile.encode(bot.file))
+    done = subprocess.run(
+        [SYSTEM_PYTHON, "-m", "bot_runner", bot.path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        cwd="/",
+        user=user,
+        group=user,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    told = done.stderr + bot.log()
+    assert done.returncode == FailureClass.BAD_CONFIG.code, told
+    assert f"no thread can be started: `limits: processes` is {processes}" in told
+    assert "Traceback" not in told
 
 
 def test_a_killed_bot_is_counted_by_the_next_start(bot):
