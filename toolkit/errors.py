@@ -36,6 +36,17 @@ class UsageError(ToolkitError):
     exit_code = ExitCode.USAGE
 
 
+class NotDeployedError(UsageError):
+    """What is asked for is in the fleet's files, and was not put in force.
+
+    Parameters:
+        what: the bots, or the fleet.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"not deployed yet: {what}", "run `toolkit deploy`, or `toolkit up`")
+
+
 class RefusedError(ToolkitError):
     """Nothing was done: locked, in conflict, or not permitted."""
 

@@ -11,7 +11,7 @@ from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.settle import settle, steady
-from toolkit.errors import RefusedError, ToolkitError, UsageError
+from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED
 from toolkit.lifecycle import DOWN, State
@@ -227,7 +227,7 @@ def _kept(
     """
     missing = [bot for bot in bots if not paths.unit(bot).exists()]
     if missing:
-        raise UsageError(f"not deployed yet: {', '.join(missing)}", "run `toolkit deploy`, or `toolkit up`")
+        raise NotDeployedError(", ".join(missing))
     if enabled:
         refuse_masked(backend.altered(bots))
     with revisions.opened(paths, to_read=True) as history:

@@ -20,7 +20,7 @@ def sandbox(host):
 def operator(host, sandbox, request):
     """One fleet in each place, deployed once; each test leaves it with all bots running."""
     made = settle_in(host, request.param)
-    made.run("up")
+    assert made.run("up").stdout == "revision 1: 3 start; 3 of 3 running\n"
     yield made
     made.run("down", code=None)
 

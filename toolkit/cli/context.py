@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.errors import SecretError, UsageError
+from toolkit.errors import NotDeployedError, SecretError, UsageError
 
 if TYPE_CHECKING:
     from toolkit.backends import Backend
@@ -177,7 +177,10 @@ def sandbox_bot(context: typer.Context, name: str) -> tuple[str, str]:
     paths, bots, _, _ = selected(context, [name])
     if len(bots) != 1:
         raise UsageError(f"{name!r} means {len(bots)} bots", "name one")
-    bot = botfile.load(paths.botfile(next(iter(bots))))
+    found = paths.botfile(next(iter(bots)))
+    if not found.exists():
+        raise NotDeployedError(next(iter(bots)))
+    bot = botfile.load(found)
     if bot.token is None:
         raise SecretError(f"bot {bot.name} has no token")
     return bot.endpoint, bot_id(read_token(bot.token, os.environ))

@@ -244,11 +244,9 @@ def _show_report(report: "Report") -> None:
     if report.revision is None:
         echo("nothing to do: what is in force is what the fleet's files say")
         return
-    if report.launched:
-        running = len(report.views) - len(report.unready)
-        echo(f"revision {report.revision}: {running} of {len(report.steps)} bots running")
-    else:
-        echo(f"revision {report.revision}: {summary(report.steps)}")
+    running = len(report.views) - len(report.unready)
+    outcome = f"; {running} of {len(report.views)} running" if report.views else ""
+    echo(f"revision {report.revision}: {summary(report.steps)}{outcome}")
 
 
 def _steps_json(steps: "list[Step]") -> list[dict[str, str]]:

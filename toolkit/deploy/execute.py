@@ -70,7 +70,6 @@ class Report:
 
     steps: list[Step]
     revision: int | None = None
-    launched: bool = False
     altered: Sequence[Alteration] = ()
     views: list[BotView] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
@@ -215,7 +214,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         applied = history.applied()
         found = in_force(paths, applied, kinds, backend)
         steps = plan(prepared.wanted, found)
-        report = Report(steps, launched=not alive, altered=altered)
+        report = Report(steps, altered=altered)
         by_path = {file.path: file for file in prepared.files}
         history.claim(fleet.file)
         forgotten = prepared.wanted.keys() - applied.keys()
@@ -273,6 +272,9 @@ def _launch(work: _Deploy, steps: list[Step], report: Report) -> None:
         make_private(folder)
     work.put_in_force(list(work.prepared.wanted))
     work.options.tell(f"starting the supervisor of fleet {work.prepared.fleet.name}")
+    for step in steps:
+        if step.action is not Action.NOTHING:
+            _tell(work, step)
     work.backend.launch()
     report.views = work.settle([bot for bot, want in work.prepared.wanted.items() if not want.held])
 

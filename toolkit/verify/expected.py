@@ -11,7 +11,7 @@ import msgspec
 
 from toolkit import botfile, revisions
 from toolkit.botfile import BotFile
-from toolkit.errors import ToolkitError, UsageError
+from toolkit.errors import NotDeployedError, ToolkitError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
@@ -94,15 +94,15 @@ def expected(paths: FleetPaths, fleet_file: Path) -> Expected:
     """What this host's database says.
 
     Raises:
-        UsageError: nothing is deployed.
+        NotDeployedError: nothing is deployed.
         ToolkitError: the database cannot be used, or does not know the files of what is in force.
     """
     if not paths.database.exists():
-        raise UsageError(f"fleet {paths.fleet} is not deployed", "run `toolkit deploy`, or `toolkit up`")
+        raise NotDeployedError(f"fleet {paths.fleet}")
     with revisions.opened(paths, to_read=True) as history:
         applied, last = history.applied(), history.last()
         if last is None:
-            raise UsageError(f"fleet {paths.fleet} is not deployed", "run `toolkit deploy`, or `toolkit up`")
+            raise NotDeployedError(f"fleet {paths.fleet}")
         rendered = {number: history.files(number) for number in {row.revision for row in applied.values()}}
         return _expected(paths, fleet_file, history, applied, last, rendered)
 

@@ -9,7 +9,9 @@ THREE = {"alice": "RUNNING", "bob": "RUNNING", "carol": "RUNNING"}
 
 
 def test_up_brings_bots_that_answer_and_down_leaves_nothing(operator, eventually):
-    assert "3 of 3 bots running" in operator.run("up").stdout
+    done = operator.run("up")
+    assert done.stdout == "revision 1: 3 start; 3 of 3 running\n"
+    assert done.stderr.splitlines()[1:] == [f"{bot}: start (new)" for bot in ("alice", "bob", "carol")]
     bots = operator.bots()
     promised = "name type backend state ready pid uptime_s restarts memory_bytes cpu_percent"
     for bot in bots.values():
@@ -222,6 +224,8 @@ def test_the_token_is_nowhere_but_in_its_file(up):
 def test_what_was_never_deployed_is_defined_and_cannot_be_started(operator):
     assert operator.states() == dict.fromkeys(THREE, "DEFINED")
     told = operator.run("admin", "stop-bot", "alice", code=2)
+    assert "not deployed yet: alice" in told.stderr
+    told = operator.run("sandbox", "say", "alice", "hello", code=2)
     assert "not deployed yet: alice" in told.stderr
     assert "toolkit deploy" in told.stderr
     refused = operator.run("deploy", code=4)

@@ -160,7 +160,7 @@ def test_a_fleet_that_is_down_is_told_once(up):
 
 
 def test_what_was_never_deployed_is_wrong_input(operator):
-    assert "is not deployed" in operator.run("verify", code=2).stderr
+    assert "not deployed yet: fleet " in operator.run("verify", code=2).stderr
 
 
 def test_the_report_for_machines_tells_why_and_what_to_do(up, tmp_path):
