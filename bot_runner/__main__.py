@@ -43,8 +43,8 @@ def _run(bot: BotFile, path: Path) -> int:
     return runner.run(complaints)
 
 
-def _fail(failure: BotFailedError, hold_s: float) -> int:
-    sys.stderr.write(f"error: {failure.reason}\nhint: {failure.failure.hint}\n")
+def _fail(failure: BotFailedError, name: str, hold_s: float) -> int:
+    sys.stderr.write(f"error: {failure.reason}\nhint: {failure.failure.hint(name)}\n")
     sys.stderr.flush()
     time.sleep(max(0.0, hold_s - (time.monotonic() - _BORN)))
     return failure.failure.code
@@ -56,10 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
     if not name or name.startswith("-") or options not in ([], ["--check"]):
         sys.stderr.write(USAGE + "\n")
         return _USAGE_CODE
-    hold_s = 0.0 if options else HOLD_S
+    hold_s, bot_name = 0.0 if options else HOLD_S, "BOT"
     path = Path(name).absolute()
     try:
         bot = _load(path)
+        bot_name = bot.name
         if options:
             from bot_runner.loading import check
 
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         hold_s = bot.hold_s
         return _run(bot, path)
     except BotFailedError as failure:
-        return _fail(failure, hold_s)
+        return _fail(failure, bot_name, hold_s)
 
 
 if __name__ == "__main__":

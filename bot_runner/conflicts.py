@@ -45,7 +45,7 @@ class Conflicts:
         self._first, self._last, self._now_on = self._first or now, now, True
         self._stood = 0.0
         if "webhook" in str(error).lower():
-            return f"a webhook is set{await self._host()}; `toolkit admin restart-bot` takes it away"
+            return f"a webhook is set{await self._host()}; a restart of this bot takes it away"
         return EARLIER if not self._settled and now - self._first < GRACE_S else OTHER
 
     def answered(self, stood_s: float = 0.0) -> bool:

@@ -70,7 +70,7 @@ class Ending:
         if failure is None:
             return
         _log.error("ends: %s: %s", failure.failure.words, failure.reason)
-        _log.info("hint: %s", failure.failure.hint)
+        _log.info("hint: %s", failure.failure.hint(self._bot.name))
         state = State.BACKOFF if failure.failure.restart_helps else State.QUARANTINED
         self._vitals.is_down(state, f"{failure.failure.words}: {failure.reason}")
         seconds = self._bot.hold_s - (time.monotonic() - self._born)

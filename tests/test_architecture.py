@@ -33,6 +33,7 @@ LAYERS = {
     "toolkit.db": 3,
     "toolkit.revisions": 3,
     "toolkit.ground": 3,
+    "toolkit.last_words": 3,
     "toolkit.lock": 3,
     "toolkit.spool": 3,
     "toolkit.shell": 3,

@@ -11,10 +11,11 @@ from typing import Any
 
 from toolkit import shell
 from toolkit.backends.systemd.status import RESULTS
-from toolkit.errors import OddFileError, RefusedError, ToolkitError
+from toolkit.errors import OddFileError, RefusedError, ToolkitError, printable
 from toolkit.logs import Filter, Line
-from toolkit.observe import BotView
+from toolkit.observe import BotView, is_untold, with_words
 from toolkit.paths import FleetPaths
+from toolkit.secrets import redact
 
 # A large journal is searched for long before it gives a line.
 SILENT_S = 60.0
@@ -31,6 +32,8 @@ _FIELDS = ",".join(("MESSAGE", "MESSAGE_ID", "PRIORITY", *_FROM, *_ABOUT))
 _LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
 # The runner writes `logger: message`, and each further line of a record with an indent.
 _TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
+# What `bot-runner` prints on its way out, as a line of the journal is shown.
+_ERROR = re.compile(r"\S+ [A-Z]+ +error: ")
 _PERMIT = "run it as root, or join the group that may read journals: `usermod -aG systemd-journal USER`"
 _COMMAND = ("journalctl", "--quiet", "--all", "--output=json")
 _INDENT = "    "
@@ -117,6 +120,15 @@ class Journal:
                     break
         return found
 
+    def error(self) -> str:
+        """The newest error of a runner that ended before it had a log, without secrets; "" for none.
+
+        Raises:
+            ToolkitError: the journal cannot be read.
+        """
+        found = self.last(Filter(pattern=_ERROR), 1)
+        return redact(printable(found[0].message)) if found else ""
+
     def _parsed(self, texts: Iterable[str]) -> Iterator[Line]:
         for text in texts:
             try:
@@ -159,15 +171,18 @@ def _of_user(uid: int, services: Sequence[str]) -> list[str]:
 
 
 def explained(paths: FleetPaths, views: Sequence[BotView]) -> list[BotView]:
-    """The same views, with systemd's words for a run that ended without its own, if they can be read."""
+    """The same views with what the journal knows of ends that no bot recorded, if it can be read.
+
+    That are systemd's words for a run that ended without its own, and a runner's that could not begin one.
+    """
     died = [view.name for view in views if _died_unrecorded(view.details.get("last_exit") or {})]
-    if not died:
-        return list(views)
     try:
-        results = Journal(paths, died).results()
+        results = Journal(paths, died).results() if died else {}
+        errors = {view.name: Journal(paths, [view.name]).error() for view in views if is_untold(view)}
     except ToolkitError:
         return list(views)
-    return [_explained(view, RESULTS.get(results.get(view.name, ""), "")) for view in views]
+    told = (_explained(view, RESULTS.get(results.get(view.name, ""), "")) for view in views)
+    return [with_words(view, errors.get(view.name, "")) for view in told]
 
 
 def _died_unrecorded(last_exit: dict[str, Any]) -> bool:

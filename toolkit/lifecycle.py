@@ -107,6 +107,8 @@ def _by_one(earlier: State, later: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Class:
+    """What a class is; ``{bot}`` in the hint stands for the bot's name."""
+
     code: int
     words: str
     hint: str
@@ -129,20 +131,35 @@ class FailureClass(Enum):
         "another process polls with this token; find and stop it, or give this bot another token",
         True,
     )  # EX_UNAVAILABLE
-    APP_CRASHED = _Class(70, "app crashed", "see `toolkit bot logs` for the traceback", True)  # EX_SOFTWARE
+    APP_CRASHED = _Class(
+        70, "app crashed", "see `toolkit bot logs {bot}` for the traceback", True
+    )  # EX_SOFTWARE
     APP_IMPORT = _Class(
-        72, "app failed to import", "run `toolkit validate --import`, mend it, deploy", False
+        72,
+        "app failed to import",
+        "mend that (`toolkit validate --import` tries it), then `toolkit admin start-bot {bot}`; "
+        "a change of the fleet's files takes `toolkit deploy`",
+        False,
     )  # EX_OSFILE
     TEMPORARY = _Class(75, "temporary", "it is retried by itself", True)  # EX_TEMPFAIL
     TOKEN_REFUSED = _Class(
-        77, "token refused", "put a valid token in place, then `toolkit admin start-bot`", False
+        77, "token refused", "put a valid token in place, then `toolkit admin start-bot {bot}`", False
     )  # EX_NOPERM
     BAD_CONFIG = _Class(
-        78, "bad configuration", "mend the bot's configuration, then deploy", False
+        78,
+        "bad configuration",
+        "mend that, then `toolkit admin start-bot {bot}`; "
+        "a change of the fleet's files takes `toolkit deploy`",
+        False,
     )  # EX_CONFIG
-    CRASH_LOOP = _Class(100, "crash loop", "see `toolkit bot logs`; then `toolkit admin start-bot`", False)
+    CRASH_LOOP = _Class(
+        100, "crash loop", "see `toolkit bot logs {bot}`; then `toolkit admin start-bot {bot}`", False
+    )
     DEAF = _Class(
-        101, "deaf", "the log tells what it hung at (`toolkit bot logs`); it is restarted by itself", True
+        101,
+        "deaf",
+        "the log tells what it hung at (`toolkit bot logs {bot}`); it is restarted by itself",
+        True,
     )
 
     @property
@@ -155,10 +172,9 @@ class FailureClass(Enum):
         """The class as a person reads it."""
         return self.value.words
 
-    @property
-    def hint(self) -> str:
-        """What to do about it."""
-        return self.value.hint
+    def hint(self, bot: str) -> str:
+        """What to do about it, for the bot of this name."""
+        return self.value.hint.format(bot=bot)
 
     @property
     def restart_helps(self) -> bool:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from toolkit import last_words
 from toolkit.backends import Backend, NotRunningError, Phase, UnitStatus
 from toolkit.ipc.client import Asked, Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
@@ -110,7 +111,8 @@ def observe(
             views.append(view_of_answer(kind, backend.name, unit, answer))
         else:
             record = _record(paths.run_record(bot))
-            views.append(view_of_silence(kind, backend.name, unit, record, answer, now=time.time()))
+            view = view_of_silence(kind, backend.name, unit, record, answer, now=time.time())
+            views.append(with_words(view, last_words.of(paths.stray_log(bot))) if is_untold(view) else view)
     return views
 
 
@@ -187,6 +189,18 @@ def view_of_silence(
         failure=failure.name if failure else None,
         details={"last_exit": _plain_exit(record)},
     )
+
+
+def is_untold(view: BotView) -> bool:
+    """Whether nobody recorded why a bot ended, but its runner may have printed that."""
+    if view.failure is None:
+        return view.state is State.FAILED
+    return view.reason == FailureClass[view.failure].words
+
+
+def with_words(view: BotView, words: str) -> BotView:
+    """The same, with more words for its reason; "" for none."""
+    return replace(view, reason=": ".join(filter(None, (view.reason, words))))
 
 
 def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, Any]) -> BotView:
@@ -272,7 +286,7 @@ _STATES = {
 
 def _hint(bot: str, state: State, failure: FailureClass | None, dead_letters: int = 0) -> str:
     if failure:
-        return failure.hint
+        return failure.hint(bot)
     if state is State.PAUSED:
         return f"`toolkit admin resume-bot {bot}` lets it go on"
     if state is State.FAILED:

@@ -115,6 +115,21 @@ def test_a_refused_token_is_quarantined_until_it_is_mended(operator):
     assert operator.run("admin", "start-bot", "alice").stdout == "alice: RUNNING\n"
 
 
+def test_a_runner_that_cannot_begin_is_told_with_its_last_words(operator, eventually):
+    host, pid = operator.host, operator.bots()["alice"]["pid"]
+    path = host.out("sh", "-c", f"tr '\\0' '\\n' < /proc/{pid}/cmdline | tail -n1")
+    good, owner, mode = host.read(path), *host.out("stat", "-c", "%U:%G %a", path).split()
+    host.write(path, "{}", int(mode, 8), owner)
+    done = operator.run("admin", "restart-bot", "alice", code=3)
+    assert done.stdout.startswith("alice: QUARANTINED: bad configuration")
+    eventually(lambda: operator.bots()["alice"]["pid"] is None)
+    told = operator.run("bot", "status", "alice", code=3).stdout
+    assert f"bad configuration: {path}: not a bot file" in told
+    assert "`toolkit deploy`" in told
+    host.write(path, good, int(mode, 8), owner)
+    assert operator.run("admin", "start-bot", "alice").stdout == "alice: RUNNING\n"
+
+
 def test_a_bot_that_dies_at_its_start_is_retried(operator, eventually):
     code = f"{operator.folder}/bots/echo.py"
     good = operator.host.read(code)

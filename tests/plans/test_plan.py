@@ -64,7 +64,7 @@ CASES = {
     "paused": (
         WANTED,
         have(State.PAUSED),
-        Step("alice", Action.NOTHING, "paused; `toolkit admin resume-bot` lets it go on"),
+        Step("alice", Action.NOTHING, "paused; `toolkit admin resume-bot alice` lets it go on"),
     ),
     "its token file was written after it started": (
         WANTED,
@@ -98,7 +98,7 @@ CASES = {
     "quarantined": (
         WANTED,
         have(State.QUARANTINED),
-        Step("alice", Action.NOTHING, "quarantined; `toolkit admin start-bot` tries it again"),
+        Step("alice", Action.NOTHING, "quarantined; `toolkit admin start-bot alice` tries it again"),
     ),
     "quarantined and mended": (
         WANTED,

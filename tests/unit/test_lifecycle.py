@@ -1,3 +1,5 @@
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,4 +60,8 @@ def test_failure_classes_keep_within_their_codes_and_are_told_apart():
     assert len(set(codes)) == len(codes)
     assert all(64 <= code <= 113 for code in codes)
     assert NO_RESTART_CODES == (72, 77, 78, 100)
-    assert all(failure.words and failure.hint for failure in FailureClass)
+    assert all(failure.words for failure in FailureClass)
+    for hint in (failure.hint("alice") for failure in FailureClass):
+        assert hint
+        for command in re.findall(r"`toolkit ((?:bot|admin) [^`]*)`", hint):
+            assert command.endswith(" alice"), "a command that can be typed"

@@ -75,7 +75,7 @@ class Step:
 
 _WHY_NOT_RUNNING = {
     State.BACKOFF: "being retried",
-    State.PAUSED: "paused; `toolkit admin resume-bot` lets it go on",
+    State.PAUSED: "paused; `toolkit admin resume-bot {bot}` lets it go on",
 }
 
 
@@ -104,7 +104,11 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
     limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
     if limits:
         return Step(bot, Action.LIMIT, "; ".join(filter(None, (f"{', '.join(limits)} changed", late))))
-    return Step(bot, Action.NOTHING, "; ".join(filter(None, (_WHY_NOT_RUNNING.get(have.state), late))))
+    return Step(
+        bot,
+        Action.NOTHING,
+        "; ".join(filter(None, (_WHY_NOT_RUNNING.get(have.state, "").format(bot=bot), late))),
+    )
 
 
 def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *, unit_changed: bool) -> Step:
@@ -113,7 +117,7 @@ def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *
         action = Action.UPDATE if changes else Action.NOTHING
         return Step(bot, action, "; ".join(filter(None, (why, "stopped by an operator"))), unit_changed)
     if state is State.QUARANTINED and not changes:
-        return Step(bot, Action.NOTHING, "quarantined; `toolkit admin start-bot` tries it again")
+        return Step(bot, Action.NOTHING, f"quarantined; `toolkit admin start-bot {bot}` tries it again")
     return Step(bot, Action.START, why or f"is {state}", unit_changed)
 
 

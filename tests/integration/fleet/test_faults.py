@@ -227,7 +227,41 @@ def test_a_lost_bot_file_is_told_in_words_and_mended_by_a_deploy(up, eventually)
     eventually(lambda: "EXITED" in up.supervisorctl("status", "test-alice"))
     alice = up.bots()["alice"]
     assert (alice["state"], alice["ready"]) == ("QUARANTINED", False)
-    assert alice["reason"]
+    lost = str(up.home / "bots" / "alice" / "bot.json")
+    assert alice["reason"] == f"bad configuration: {lost}: No such file or directory"
+    assert alice["reason"] in up.run("bot", "status", "alice", code=3).stdout
     assert "bot file changed" in up.run("plan", code=3).stdout
     up.run("deploy")
+    assert up.states() == THREE
+
+
+def test_a_runner_that_cannot_be_loaded_is_told_with_its_last_words(up, eventually):
+    unit = up.home / "units" / "test-alice.conf"
+    text = unit.read_text()
+    (up.folder / "broken").mkdir()
+    (up.folder / "broken" / "toolkit.py").write_text("import nothing_of_that_name\n")
+    path = f"environment=PYTHONPATH='{up.folder}/broken',"
+    unit.write_text(text.replace("environment=", path, 1).replace("startretries=10", "startretries=0"))
+    up.supervisorctl("update")
+    eventually(lambda: "FATAL" in up.supervisorctl("status", "test-alice"))
+    alice = up.bots()["alice"]
+    assert alice["state"] == "FAILED"
+    assert "No module named 'nothing_of_that_name'" in alice["reason"]
+
+
+def test_what_the_hint_says_helps_once_the_cause_is_mended(up, eventually):
+    token = up.folder / "secrets" / "alice.token"
+    token.rename(token.with_name("away"))
+    up.run("admin", "restart-bot", "alice", code=3)
+    eventually(lambda: "EXITED" in up.supervisorctl("status", "test-alice"))
+    told = up.run("bot", "status", "alice", code=3).stdout
+    assert f"bad configuration: token: {token}" in told
+    hint = next(line for line in told.splitlines() if " hint:" in line)
+    token.with_name("away").rename(token)
+    deploy = up.run("deploy")
+    assert "nothing to do" in deploy.stdout
+    command = "toolkit admin start-bot alice"
+    assert f"`{command}`" in hint
+    assert f"`{command}`" in deploy.stderr
+    up.run(*command.split()[1:])
     assert up.states() == THREE
