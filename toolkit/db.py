@@ -42,6 +42,8 @@ MIGRATIONS = (
 )
 
 
+# What is no database, is damaged, or lacks a table.
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR}
 # SQLite cannot make the files of its log, which reading takes too.
 _UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
@@ -83,7 +85,21 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise ToolkitError(f"{path}: {error}", HINT) from None
+        raise complaint(path, error) from None
+
+
+def complaint(path: Path, error: sqlite3.Error | OSError) -> ToolkitError:
+    """What SQLite or the system complains of, with what to do."""
+    damaged = isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    return ToolkitError(f"{path}: {error}", way_without(path) if damaged else HINT)
+
+
+def way_without(path: Path) -> str:
+    """What to do where a database is no use any more."""
+    return (
+        f"move {path.name}* out of {path.parent} and run `toolkit deploy`: running bots are found and go on, "
+        "but which were stopped by hand is forgotten"
+    )
 
 
 def _open(path: Path) -> sqlite3.Connection:

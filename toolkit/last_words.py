@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from toolkit.errors import printable
+from toolkit.errors import OddFileError, printable
+from toolkit.files import open_regular
 from toolkit.secrets import redact
 
 # Bytes that are looked through from the end.
@@ -14,11 +15,11 @@ _ERROR = "error: "
 def of(path: Path) -> str:
     """Its own error, else the last line that it printed, without secrets; "" where nothing can be read."""
     try:
-        with path.open("rb") as file:
+        with open(open_regular(path), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL))
             text = file.read().decode(errors="replace")
-    except OSError:
+    except (OSError, OddFileError):
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # An error is followed by its hint alone.

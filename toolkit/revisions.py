@@ -212,11 +212,7 @@ class Revisions:
         if fits:
             return
         database = self._paths.database
-        hint = (
-            f"see who wrote that; move {database.name}* out of {database.parent} and deploy again: "
-            "running bots are found, but which were stopped by hand is forgotten"
-        )
-        raise ToolkitError(f"{database}: {fault}", hint)
+        raise ToolkitError(f"{database}: {fault}", f"see who wrote that; {db.way_without(database)}")
 
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -261,6 +257,6 @@ def opened(paths: FleetPaths, *, to_read: bool = False) -> Iterator[Revisions]:
     try:
         yield Revisions(connection, paths)
     except sqlite3.Error as error:
-        raise ToolkitError(f"{paths.database}: {error}", db.HINT) from None
+        raise db.complaint(paths.database, error) from None
     finally:
         connection.close()

@@ -80,8 +80,13 @@ def test_a_damaged_database_is_told_in_words(up):
     for extra in ("fleet.db-wal", "fleet.db-shm"):
         (up.home / extra).unlink(missing_ok=True)
     told = up.run("bot", "list", code=1)
-    assert "fleet.db" in told.stderr
-    assert "hint:" in told.stderr
+    assert f"hint: move fleet.db* out of {up.home} and run `toolkit deploy`" in told.stderr
+    before = sorted(up.runners())
+    for path in up.home.glob("fleet.db*"):
+        path.rename(up.folder / path.name)
+    up.run("deploy")
+    assert up.states() == THREE
+    assert sorted(up.runners()) == before
 
 
 def test_an_unreadable_unit_of_anothers_hand_is_found_before_anything_is_touched(up):
