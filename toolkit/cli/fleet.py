@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.backends.altered import Alteration
-    from toolkit.deploy.execute import Report
     from toolkit.deploy.plan import Step
+    from toolkit.deploy.work import Report
     from toolkit.fleet.model import Fleet
     from toolkit.paths import FleetPaths
 
@@ -208,12 +208,13 @@ def _within(paths: "FleetPaths", path: Path) -> Path:
 
 def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, launch: bool) -> None:
     from toolkit.deploy import execute
+    from toolkit.deploy.work import Options
 
     fleet, paths = call.load()
     supervisor = backend_of(paths)
     progress = Progress("settled")
     tell = (lambda _line: None) if as_json else progress.line
-    options = execute.Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
+    options = Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
     try:
         report = execute.deploy(fleet, paths, supervisor, options)
     finally:

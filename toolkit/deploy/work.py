@@ -1,0 +1,166 @@
+"""What the steps of a deploy share: what is wanted, what is there, and how it is put in place."""
+
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolkit import ground
+from toolkit.backends import STOP_S, Backend
+from toolkit.backends.altered import Alteration, Kind
+from toolkit.deploy.plan import Action, InForce, Step
+from toolkit.deploy.prepare import Prepared
+from toolkit.deploy.settle import settle, steady
+from toolkit.files import NewFile, make_private, remove, write_together
+from toolkit.lifecycle import State
+from toolkit.observe import BotView
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+from toolkit.revisions import Applied, Revisions
+
+# Beyond its time to drain, for the supervisor to kill it.
+_STOP_MARGIN_S = 5.0
+
+
+def _silent(*_: object) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a deploy is to be done.
+
+    Parameters:
+        launch: whether to start the private supervisor where it does not run.
+        take_over: whether to take a fleet over that was deployed from another fleet file.
+        wait_s: seconds in which a bot must get ready.
+        tell: called with a line for people at each step.
+        progress: called with the number of bots that have settled and of all.
+    """
+
+    launch: bool = False
+    take_over: bool = False
+    wait_s: float = 30.0
+    tell: Callable[[str], None] = _silent
+    progress: Callable[[int, int], None] = _silent
+
+
+@dataclass(slots=True)
+class Report:
+    """What a deploy did.
+
+    Parameters:
+        revision: its number; None where nothing had to be done.
+        altered: what others had done to units when it began.
+        views: the bots that were started, as they were found at the end.
+        untouched: bots whose restart was not begun, because one before them did not get ready.
+    """
+
+    steps: list[Step]
+    revision: int | None = None
+    altered: Sequence[Alteration] = ()
+    views: list[BotView] = field(default_factory=list)
+    untouched: list[str] = field(default_factory=list)
+
+    @property
+    def unready(self) -> list[BotView]:
+        """The bots that were started and are not running well."""
+        return [view for view in self.views if view.state is not State.RUNNING]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every step needs."""
+
+    prepared: Prepared
+    backend: Backend
+    history: Revisions
+    number: int
+    options: Options
+    by_path: dict[Path, RenderedFile]
+    found: Mapping[str, InForce]
+    altered: Sequence[Alteration]
+    touched: list[Path] = field(default_factory=list)
+
+    @property
+    def paths(self) -> FleetPaths:
+        """Where the fleet lies."""
+        return self.prepared.paths
+
+    @property
+    def shared(self) -> list[Path]:
+        """What the fleet has besides its bots' files."""
+        wanted = self.prepared.wanted
+        own = {path for bot in wanted for path in (self.paths.unit(bot), self.paths.botfile(bot))}
+        return [path for path in self.by_path if path not in own]
+
+    def write(self, paths: Iterable[Path]) -> None:
+        """Put rendered files in place, those that are not there already."""
+        new = []
+        for file in map(self.by_path.__getitem__, paths):
+            group = ground.group_id(file.group) if file.group else None
+            if _content(file.path) != file.content or not _is_kept(file.path, file.mode, group):
+                # The machine's own folders, such as /etc/sysusers.d, are everybody's to read.
+                shared = self.paths.is_system and file.mode & stat.S_IROTH
+                make_private(file.path.parent, 0o755 if shared else 0o700)
+                new.append(NewFile(file.path, file.content, file.mode, group))
+        write_together(new)
+        self.touched.extend(file.path for file in new)
+
+    def remove(self, path: Path) -> None:
+        """Take a file away."""
+        if path.exists():
+            remove(path)
+            self.touched.append(path)
+
+    def reload(self, steps: Sequence[Step]) -> None:
+        """Have the supervisor read its units, once, if one of them was written or taken away.
+
+        That may have been by a deploy that was broken off before it came here, or by others.
+        """
+        touched = any(path.parent == self.paths.units for path in self.touched)
+        due = any(step.unit_changed or step.action in (Action.LIMIT, Action.REMOVE) for step in steps)
+        unread = any(one.kind is Kind.UNREAD for one in self.altered)
+        if touched or due or unread:
+            self.backend.reload([bot for bot, want in self.prepared.wanted.items() if not want.held])
+
+    def stop_s(self, bots: Sequence[str]) -> float:
+        """Seconds in which bots must have stopped: the longest that one has to drain, by old file and new."""
+        old = [have.bot_file for bot in bots if (have := self.found.get(bot))]
+        new = [want.bot_file for bot in bots if (want := self.prepared.wanted.get(bot))]
+        known = [file.stop_s + _STOP_MARGIN_S for file in (*old, *new) if file]
+        return max(known, default=STOP_S)
+
+    def put_in_force(self, bots: Sequence[str]) -> None:
+        """Remember what the supervisor now has for these bots."""
+        wanted = self.prepared.wanted
+        self.history.put_in_force(
+            Applied(
+                bot,
+                wanted[bot].type,
+                self.backend.name,
+                wanted[bot].unit_hash,
+                wanted[bot].bot_file.fingerprint(),
+                self.number,
+            )
+            for bot in bots
+        )
+
+    def settle(self, bots: Sequence[str]) -> list[BotView]:
+        """Wait until these bots have settled, and see that those that are ready stay so."""
+        kinds = {bot: self.prepared.wanted[bot].type for bot in bots}
+        views = settle(self.paths, kinds, self.backend, self.options.wait_s, self.options.progress)
+        return steady(self.paths, views, self.backend)
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _is_kept(path: Path, mode: int, group: int | None) -> bool:
+    """Whether a file is for those alone who are to read it."""
+    found = path.stat()
+    return stat.S_IMODE(found.st_mode) == mode and group in (None, found.st_gid)
