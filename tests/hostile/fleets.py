@@ -166,7 +166,7 @@ def fleets(*, with_root: bool) -> st.SearchStrategy[Drawn]:
     )
 
 
-def _type(bot: Values, folder: Path) -> dict[str, Any]:
+def _type(bot: Values, folder: Path, user: str) -> dict[str, Any]:
     target = {"async": "hostile_app:main", "ready": "app"}
     program = {"exec": [bot.program, *bot.arguments], "ready": "app", "token_env": "BOT_TOKEN"}
     told = {
@@ -176,6 +176,8 @@ def _type(bot: Values, folder: Path) -> dict[str, Any]:
         "environment": bot.environment,
         "config": {"type": bot.configs[0]},
     }
+    if user:
+        told["user"] = user
     if bot.is_exec:
         del told["search"]
     if bot.endpoints[0]:
@@ -198,17 +200,18 @@ def _bot(bot: Values) -> dict[str, Any]:
     return told | ({"endpoint": bot.endpoints[1]} if bot.endpoints[1] else {})
 
 
-def fleet_text(drawn: Drawn, head: dict[str, Any], folder: Path) -> str:
+def fleet_text(drawn: Drawn, head: dict[str, Any], folder: Path, user: str = "") -> str:
     """The fleet file.
 
     Parameters:
         head: name, backend, mode.
         folder: where it will lie.
+        user: who runs the bots, where the types have to name one.
     """
     told: dict[str, Any] = {"root": drawn.root} if drawn.root else {}
     told |= {"endpoint": drawn.endpoint} if drawn.endpoint else {}
     told["config"] = {"fleet": drawn.config}
-    told["types"] = {bot.name: _type(bot, folder) for bot in drawn.bots}
+    told["types"] = {bot.name: _type(bot, folder, user) for bot in drawn.bots}
     told["bots"] = {bot.name: _bot(bot) for bot in drawn.bots}
     rest = yaml.dump(told, Dumper=_Quoting, sort_keys=False, allow_unicode=not drawn.ascii_only)
     return yaml.safe_dump({"version": 1, **head}, sort_keys=False) + rest
