@@ -11,7 +11,7 @@ from toolkit.errors import RefusedError, ToolkitError
 from toolkit.ipc.client import Failure, FailureKind, UnreachableError, ask, ask_many
 from toolkit.ipc.protocol import RpcError
 from toolkit.paths import FleetPaths
-from toolkit.spool import LONGEST_LIST, MOST_RETRIED, letters_of, listing
+from toolkit.spool import MOST_RETRIED, letters_of, listing
 
 # A retry waits for the disk, and the control socket gives a method 5 s.
 ANSWER_S = 6.0
@@ -59,11 +59,13 @@ class Retried:
         running: whether the bot runs; if not, it handles them when it starts.
         retried: the ids of the updates.
         missing: the ids of which there was no dead letter.
+        unreadable: of all, those that cannot be read: ``update_id`` and ``fault``.
     """
 
     running: bool
     retried: list[int]
     missing: list[int]
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _Letter(msgspec.Struct):
@@ -126,8 +128,10 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
         RefusedError: it takes no updates now, or may not be asked.
         OSError: its files cannot be changed.
     """
+    unreadable: list[dict[str, Any]] = []
     if numbers is None:
-        numbers = [int(letter["update_id"]) for letter in kept(paths, [bot])[0].letters[:LONGEST_LIST]]
+        there = kept(paths, [bot])[0]
+        numbers, unreadable = [int(letter["update_id"]) for letter in there.letters], there.unreadable
     retried: list[int] = []
     running = True
     for begin in range(0, len(numbers), MOST_RETRIED):
@@ -135,7 +139,7 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
         done = _ask(paths.control_socket(bot), some)
         running = done is not None
         retried += _on_files(paths.state(bot), some) if done is None else done
-    return Retried(running, retried, [number for number in numbers if number not in retried])
+    return Retried(running, retried, [each for each in numbers if each not in retried], unreadable)
 
 
 def _ask(socket: Path, numbers: Sequence[int]) -> list[int] | None:

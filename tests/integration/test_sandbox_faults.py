@@ -205,3 +205,9 @@ def test_faults_under_load_leave_the_counts_right(sandbox, api):
     assert (results.count(True), results.count(False)) == (75, 25)
     counters = sandbox.counters(api.id)
     assert (counters["sent"], counters["errors"], counters["calls"]["sendMessage"]) == (75, 25, 100)
+
+
+def test_a_fault_of_no_method_is_refused(sandbox, api):
+    with pytest.raises(ToolkitError, match=r"no method getUpdate; did you mean getUpdates\?"):
+        sandbox.fault(api.id, "getUpdate", "hang")
+    assert "getupdate" not in [fault["method"] for fault in sandbox.faults()]

@@ -211,8 +211,7 @@ def dead_letters(context: typer.Context, bots: Selectors = None, as_json: JsonFl
     else:
         _show_letters(found)
     for each in found:
-        for letter in each.unreadable:
-            error(f"{each.bot}: update {letter['update_id']}: {letter['fault']}", "remove that file")
+        _complain_of(each.bot, each.unreadable)
         if each.fault:
             error(f"{each.bot}: {each.fault.message}", each.fault.hint)
     if any(each.fault or each.unreadable for each in found):
@@ -246,6 +245,8 @@ def retry_update(
 
     Where the bot does not run, it handles them when it starts.
     """
+    from dataclasses import asdict
+
     from toolkit.dead_letters import retry
 
     wrong = [word for word in updates if not word.isdecimal()]
@@ -257,12 +258,21 @@ def retry_update(
     name = next(iter(names))
     done = retry(paths, name, None if wrong else [int(word) for word in updates])
     if as_json:
-        shape = {"bot": name, "running": done.running, "retried": done.retried, "missing": done.missing}
-        emit_json(shape)
-    else:
-        when = "are handled again" if done.running else "are handled when it starts"
-        echo(f"{name}: {len(done.retried)} updates {when}")
-        for number in done.missing:
-            note(f"error: {name} has no dead letter {number}")
-    if done.missing:
+        emit_json({"bot": name} | asdict(done))
+    elif done.retried:
+        count = f"{len(done.retried)} update{'s' if done.retried[1:] else ''}"
+        echo(f"{name}: {count} to be handled again {'now' if done.running else 'when it starts'}")
+    elif not done.missing and not done.unreadable:
+        echo(f"{name}: nothing is set aside")
+    for number in done.missing:
+        error(
+            f"{name} has no dead letter {number} that can be read", f"see `toolkit bot dead-letters {name}`"
+        )
+    _complain_of(name, done.unreadable)
+    if done.missing or done.unreadable:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _complain_of(bot: str, unreadable: "list[dict[str, Any]]") -> None:
+    for letter in unreadable:
+        error(f"{bot}: update {letter['update_id']}: {letter['fault']}", "remove that file")

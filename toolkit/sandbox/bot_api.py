@@ -20,7 +20,6 @@ from toolkit.sandbox.state import Sandbox
 _CALL = re.compile(r"/bot([0-9]{3,20}):[A-Za-z0-9_-]{20,80}/([A-Za-z]{1,64})/?")
 _FILE = re.compile(r"/file/bot([0-9]{3,20}):[A-Za-z0-9_-]{20,80}/(.{1,512})")
 _GARBAGE = Reply(200, b"<html><body>502 Bad Gateway</body></html>", b"text/html")
-GET_UPDATES = "getUpdates"
 MAX_FORM_FIELDS = 1000
 
 
@@ -56,7 +55,7 @@ class BotApi:
             return self._file(path)
         bot = self._sandbox.bot(found[1])
         body = await connection.body()
-        name = methods.name_of(found[2]) or (GET_UPDATES if found[2].lower() == "getupdates" else "unknown")
+        name = methods.name_of(found[2]) or "unknown"
         bot.calls[name] += 1
         try:
             args = await _args(scope, connection, body)
@@ -78,7 +77,7 @@ class BotApi:
                 if struck is not fault:
                     return struck if isinstance(struck, Reply) else None
                 lost = fault.kind == "lost" and not fault.ended.is_set()
-            if name != GET_UPDATES:
+            if name != methods.GET_UPDATES:
                 reply = success(methods.call(bot, name, args))
                 return None if lost else reply
             poll = poll or Poll(bot, args, connection)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from toolkit.sandbox import user
+from toolkit.sandbox import methods, user
 from toolkit.sandbox.bot import Bot
 from toolkit.sandbox.faults import ANY, WORDS, Fault, valid_kind
 from toolkit.sandbox.pending import MAX_PENDING, QueueFullError, Update
@@ -195,6 +195,9 @@ class Control:
         kind = str(order.kind).lower()
         if not valid_kind(kind):
             raise bad_request(f"a fault is {WORDS}")
+        if order.method != ANY and methods.name_of(order.method) is None:
+            near = methods.near(order.method)
+            raise bad_request(f"no method {order.method[:64]}" + (f"; did you mean {near}?" if near else ""))
         if order.bot_id != ANY:
             self._bot(order.bot_id)
         fault = Fault(

@@ -87,7 +87,7 @@ def test_dead_letters_of_a_bot_that_runs_are_shown_and_handled_again(up, set_asi
     missing = up.json("bot", "retry-update", "alice", "901", "77", code=1)
     assert (missing["retried"], missing["missing"], missing["running"]) == ([901], [77], True)
     assert retried(up, "first")
-    assert "1 updates are handled again" in up.run("bot", "retry-update", "alice", "all").stdout
+    assert "1 update to be handled again now" in up.run("bot", "retry-update", "alice", "all").stdout
     assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 0
 
 
@@ -96,7 +96,7 @@ def test_dead_letters_of_a_bot_that_is_down_are_handled_when_it_starts(up, set_a
     up.run("admin", "stop-bot", "alice")
     assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 2
     told = up.run("bot", "retry-update", "alice", "901").stdout
-    assert told == "alice: 1 updates are handled when it starts\n"
+    assert told == "alice: 1 update to be handled again when it starts\n"
     assert up.json("bot", "retry-update", "alice", "901", code=1)["missing"] == [901]
     assert [each["update_id"] for each in up.json("bot", "dead-letters")["bots"][0]["dead_letters"]] == [902]
     up.run("admin", "start-bot", "alice")
@@ -136,7 +136,15 @@ def test_what_is_no_dead_letter_is_told_and_hides_no_other(up, set_aside, tmp_pa
             assert [each["update_id"] for each in told[0]["unreadable"]] == [902, 904, 905, 906]
             assert told[1]["fault"]
             up.run("admin", "stop-bot", "alice")
-        assert up.json("bot", "retry-update", "alice", "902", code=1)["missing"] == [902]
+        done = up.run("bot", "retry-update", "alice", "902", code=1)
+        assert (done.stdout, done.stderr.count("error: ")) == ("", 1)
+        done = up.json("bot", "retry-update", "alice", "all", code=1)
+        assert (done["retried"], done["missing"]) == ([901], [])
+        assert [each["update_id"] for each in done["unreadable"]] == [902, 904, 905, 906]
+        done = up.run("bot", "retry-update", "alice", "all", code=1)
+        assert (done.stdout, done.stderr.count("error: ")) == ("", 4)
+        assert f"alice: update 904: {dead}/904.json is a named pipe" in done.stderr
+        assert up.run("bot", "retry-update", "carol", "all").stdout == "carol: nothing is set aside\n"
     finally:
         os.kill(bob, signal.SIGCONT)
 
