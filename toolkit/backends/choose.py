@@ -96,8 +96,12 @@ def _obstacle(mode: str, root: Path | None) -> str:
 
 
 def _is_deployed(paths: FleetPaths) -> bool:
-    if paths.place == PRIVATE_SUPERVISORD:
-        return paths.supervisord_conf.exists()
     if paths.place == SYSTEM_SUPERVISORD:
         return next(paths.units.glob(paths.unit("*").name), None) is not None
-    return (paths.units / paths.target).exists()
+    known = paths.supervisord_conf if paths.place == PRIVATE_SUPERVISORD else paths.units / paths.target
+    try:
+        return known.exists()
+    except (
+        PermissionError
+    ):  # a folder of another user's: whoever may not enter it can still read the fleet file
+        return True

@@ -214,6 +214,12 @@ def test_a_stranger_is_refused(up):
     assert told.returncode in (2, 4), told
     assert "Traceback" not in told.stderr
     assert told.stderr.startswith("error: ")
+    for folder in (up.folder, up.home.parent, up.folder / "bots"):
+        folder.chmod(0o755)
+    assert up.home.stat().st_mode & 0o777 == 0o700
+    env = {"behind": stranger, "env": os.environ | {"HOME": "/nonexistent"}}
+    assert "is valid" in up.run("validate", **env).stdout
+    assert "run it as the owner" in up.run("bot", "list", code=4, **env).stderr
 
 
 def test_the_history_keeps_what_was_deployed(up):
