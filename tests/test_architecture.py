@@ -58,6 +58,7 @@ LAYERS = {
     "toolkit.deploy.prepare": 4,
     "toolkit.deploy.reach": 4,
     "toolkit.deploy.settle": 4,
+    "toolkit.deploy.stopping": 4,
     "toolkit.verify": 5,
     "toolkit.cli": 6,
 }

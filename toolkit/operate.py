@@ -11,6 +11,7 @@ from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.settle import settle, steady
+from toolkit.deploy.stopping import stop_s
 from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED
@@ -58,7 +59,7 @@ def start(
         _put_in_force(backend, list(bots))
         # A quarantined bot's runner may still hold its exit, and would be taken for the new one.
         held = [view.name for view in observe(paths, bots, backend) if view.state is State.QUARANTINED]
-        backend.stop(held, STOP_S)
+        backend.stop(held, stop_s(paths, held))
         backend.start(list(bots))
     return steady(paths, settle(paths, bots, backend, wait_s, progress), backend)
 
@@ -80,7 +81,7 @@ def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend, tell: Tel
         _kept(paths, backend, list(bots), enabled=False, tell=tell),
     ):
         if backend.alive():
-            backend.stop(list(bots), STOP_S)
+            backend.stop(list(bots), stop_s(paths, list(bots)))
             _forget_failures(paths, bots, backend)
     return observe(paths, bots, backend)
 
@@ -114,7 +115,7 @@ def restart(
     ):
         _need(backend)
         for bot, kind in bots.items():
-            backend.stop([bot], STOP_S)
+            backend.stop([bot], stop_s(paths, [bot]))
             _put_in_force(backend, [bot])
             backend.start([bot])
             found = settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
@@ -189,7 +190,7 @@ def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_super
         _need_owner(paths, fleet_file, command)
         units = backend.units() if backend.alive() else None
         if units is not None:
-            backend.stop(list(units), STOP_S)
+            backend.stop(list(units), stop_s(paths, list(units)))
             if end_supervisor:
                 backend.end()
         left = [] if backend.alive() else sweep(paths, STOP_S)

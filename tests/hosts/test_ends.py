@@ -77,3 +77,29 @@ def test_a_bot_that_systemd_gave_up_is_told_and_comes_back_when_it_is_mended(
     runner_away()
     fleet.run(*command)
     assert fleet.states()["alice"] == "RUNNING"
+
+
+def test_a_bot_that_its_supervisor_would_never_kill_is_killed_in_its_own_time(fleet):
+    host, unit = fleet.host, f"bot-{fleet.fleet}-carol.service"
+    fleet.edit("  counter:\n", "  counter:\n    stop_timeout: 1s\n")
+    fleet.run("deploy")
+    systemctl = ("systemctl",) if fleet.place == SYSTEM_SYSTEMD else ("systemctl", "--user")
+    folder = "/run/systemd" if fleet.place == SYSTEM_SYSTEMD else "/run/user/1000/systemd"
+    drop_in = f"{folder}/{'system' if fleet.place == SYSTEM_SYSTEMD else 'user'}/{unit}.d"
+    for command in (("admin", "stop-bot", "carol"), ("down",)):
+        host.sh(
+            'mkdir -p "$1"; printf "[Service]\\nTimeoutStopSec=infinity\\n" > "$1/never.conf"',
+            drop_in,
+            user=fleet.user,
+        )
+        host.run(*systemctl, "daemon-reload", user=fleet.user)
+        # systemd lets go on what it stops.
+        again_and_again = "while kill -STOP $1 2>/dev/null; do sleep 0.01; done"
+        stopping = host.start("sh", "-c", again_and_again, "sh", fleet.bots()["carol"]["pid"])
+        # It is given up by the test after 120 s.
+        fleet.run(*command)
+        stopping.communicate(timeout=30)
+        host.run("rm", "-r", drop_in)
+        host.run(*systemctl, "daemon-reload", user=fleet.user)
+        fleet.run("up")
+        fleet.run("admin", "start-bot", "carol")

@@ -3,11 +3,10 @@
 import os
 from collections.abc import Mapping
 
-from toolkit import botfile
 from toolkit.backends import Backend
 from toolkit.botfile import BotFile
 from toolkit.deploy.plan import InForce
-from toolkit.errors import ToolkitError
+from toolkit.deploy.stopping import bot_file_in_place
 from toolkit.lifecycle import State
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
@@ -40,7 +39,7 @@ def in_force(
 
 
 def _of(view: BotView, row: Applied | None, paths: FleetPaths, limits: Mapping[str, int]) -> InForce:
-    in_place = _bot_file(paths, view.name)
+    in_place = bot_file_in_place(paths, view.name)
     return InForce(
         state=view.state,
         unit_hash=view.unit or (row.unit_hash if row else ""),
@@ -61,10 +60,3 @@ def _token_is_late(view: BotView, in_place: BotFile | None) -> bool:
         return is_late(os.stat(token.value[0]).st_mtime, view.details.get("started_at"))
     except OSError:
         return False
-
-
-def _bot_file(paths: FleetPaths, bot: str) -> BotFile | None:
-    try:
-        return botfile.load(paths.botfile(bot))
-    except ToolkitError:
-        return None

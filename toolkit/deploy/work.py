@@ -6,20 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit import ground
-from toolkit.backends import STOP_S, Backend
+from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, Kind
 from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.prepare import Prepared
 from toolkit.deploy.settle import settle, steady
+from toolkit.deploy.stopping import longest
 from toolkit.files import NewFile, make_private, remove, write_together
 from toolkit.lifecycle import State
 from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 from toolkit.revisions import Applied, Revisions
-
-# Beyond its time to drain, for the supervisor to kill it.
-_STOP_MARGIN_S = 5.0
 
 
 def _silent(*_: object) -> None:
@@ -128,8 +126,7 @@ class Work:
         """Seconds in which bots must have stopped: the longest that one has to drain, by old file and new."""
         old = [have.bot_file for bot in bots if (have := self.found.get(bot))]
         new = [want.bot_file for bot in bots if (want := self.prepared.wanted.get(bot))]
-        known = [file.stop_s + _STOP_MARGIN_S for file in (*old, *new) if file]
-        return max(known, default=STOP_S)
+        return longest([*old, *new])
 
     def put_in_force(self, bots: Sequence[str]) -> None:
         """Remember what the supervisor now has for these bots."""
