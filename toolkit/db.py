@@ -9,6 +9,8 @@ from toolkit.errors import ToolkitError
 from toolkit.files import make_private, refuse_odd
 
 BUSY_S = 5.0
+# What SQLite keeps beside a database: https://sqlite.org/tempfiles.html
+_BESIDE = ("-wal", "-shm", "-journal")
 HINT = "check the folder's mode and free space; the bots run on without the database"
 
 MIGRATIONS = (
@@ -81,7 +83,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 def _told(path: Path) -> Iterator[None]:
     """Say which database it is that cannot be opened."""
     # Operators may write in the folder: a link of theirs would have root make or change another file.
-    refuse_odd(path)
+    for ending in ("", *_BESIDE):
+        refuse_odd(path.with_name(f"{path.name}{ending}"))
     try:
         yield
     except (sqlite3.Error, OSError) as error:

@@ -56,6 +56,21 @@ def test_a_database_that_is_a_link_is_refused(paths, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+def test_a_link_beside_the_database_has_nothing_else_overwritten(paths, tmp_path, end):
+    with revisions.opened(paths):
+        pass
+    precious = tmp_path / "precious"
+    precious.write_text("precious" * 10_000)
+    paths.database.with_name(f"fleet.db{end}").symlink_to(precious)
+    with (
+        pytest.raises(ToolkitError, match=f"fleet.db{end} is a symbolic link"),
+        revisions.opened(paths) as history,
+    ):
+        history.hold(["alice"])
+    assert precious.read_text() == "precious" * 10_000
+
+
 def test_what_sqlite_complains_of_is_told_with_its_place(paths):
     with revisions.opened(paths):
         pass
