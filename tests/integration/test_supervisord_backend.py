@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,10 +16,12 @@ import psutil
 import pytest
 
 from toolkit import backends
-from toolkit.backends import Phase
+from toolkit.backends import HungError, Phase
 from toolkit.backends.supervisord import Supervisord, daemon
 from toolkit.backends.supervisord.start import nudge
+from toolkit.deploy.settle import settle
 from toolkit.errors import BackendError, RefusedError
+from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
@@ -335,6 +338,27 @@ def test_a_stopped_supervisord_is_an_error_in_time_and_gets_no_twin(place):
     assert time.monotonic() - begun < 15
     assert impatient.alive()
     assert place.pids() == before
+
+
+def test_a_busy_supervisord_is_waited_for_while_bots_start(place):
+    place.install("alice")
+    place.backend.launch()
+    impatient = Supervisord(place.paths, timeout_s=0.3)
+    supervisor = place.supervisor()
+
+    def settled(deadline_s: float) -> list[BotView]:
+        return settle(place.paths, {"alice": "x"}, impatient, deadline_s, lambda *_: None, lambda _: True)
+
+    os.kill(supervisor, signal.SIGSTOP)
+    waker = threading.Timer(1.0, os.kill, (supervisor, signal.SIGCONT))
+    try:
+        with pytest.raises(HungError):
+            settled(0.1)
+        waker.start()
+        assert [view.pid for view in settled(30)] == list(place.pids().values())
+    finally:
+        waker.cancel()
+        os.kill(supervisor, signal.SIGCONT)
 
 
 def test_a_supervisord_without_its_socket_gets_no_twin(place):

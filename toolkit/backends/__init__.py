@@ -54,6 +54,10 @@ class NotRunningError(BackendError):
     """The supervisor does not run."""
 
 
+class HungError(BackendError):
+    """The supervisor took the call and gave no answer in time: it is stopped, or busy."""
+
+
 class Backend(Protocol):
     """What the toolkit asks of a supervisor. Every call has a deadline."""
 

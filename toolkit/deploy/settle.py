@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from toolkit.backends import Backend
+from toolkit.backends import Backend, HungError
 from toolkit.lifecycle import DOWN, State
 from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
@@ -34,12 +34,23 @@ def settle(
         deadline_s: seconds to wait at most.
         progress: called with the number of settled bots and of all.
         rests: whether a bot has settled.
+
+    Raises:
+        HungError: the supervisor gave no answer, twice and until the deadline: while many bots start at once,
+            one that is busy may take longer for one answer than is waited for.
     """
     end = time.monotonic() + deadline_s
+    silences = 0
     views: dict[str, BotView] = {}
     open_ = dict(bots)
     while open_:
-        looked = observe(paths, open_, backend)
+        try:
+            looked = observe(paths, open_, backend)
+        except HungError:
+            silences += 1
+            if silences > 1 and time.monotonic() >= end:
+                raise
+            continue
         views |= {view.name: view for view in looked}
         open_ = {view.name: view.type for view in looked if not rests(view)}
         progress(len(bots) - len(open_), len(bots))

@@ -4,10 +4,10 @@ import os
 import time
 from collections.abc import Sequence
 
-from toolkit.backends import NotRunningError
+from toolkit.backends import HungError, NotRunningError
 from toolkit.backends.supervisord import daemon, rpc
 from toolkit.backends.supervisord.reach import Reach
-from toolkit.backends.supervisord.rpc import FaultError, HungError, Rpc
+from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge
 from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError, RefusedError

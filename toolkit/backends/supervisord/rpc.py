@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from toolkit.backends import NotRunningError
+from toolkit.backends import HungError, NotRunningError
 from toolkit.backends.supervisord import codec
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.errors import BackendError, RefusedError
@@ -34,10 +34,6 @@ MAX_ANSWER = 64 * 1024 * 1024
 _CHUNK = 50
 
 Call = tuple[Any, ...]
-
-
-class HungError(BackendError):
-    """The supervisor took the call and gave no answer in time."""
 
 
 class FaultError(BackendError):
