@@ -161,3 +161,22 @@ def test_a_limit_that_was_changed_live_is_no_drop_in(admin):
     told = admin.json("plan")
     assert told["altered"] == []
     assert admin.faults() == {}
+
+
+def test_a_limit_that_was_changed_live_is_set_back_by_a_restart_and_a_start_too(admin):
+    alice, bob = admin.unit("alice"), admin.unit("bob")
+    admin.systemctl("set-property", alice, "TasksMax=77")
+    admin.run("admin", "stop-bot", "bob")
+    admin.systemctl("set-property", bob, "TasksMax=78")
+    # As another had stopped it.
+    admin.run("admin", "start-bot", "bob")
+    admin.systemctl("stop", bob)
+    admin.edit("greeting: ", "greeting: New ")
+    told = {step["bot"]: (step["action"], step["reason"]) for step in admin.json("plan", code=3)["steps"]}
+    assert told["alice"] == ("restart", "config.greeting changed; TasksMax changed")
+    assert told["bob"][0] == "start"
+    admin.run("deploy")
+    shown = admin.systemctl("show", "-P", "TasksMax", alice, bob).stdout.split()
+    assert not {"77", "78"} & set(shown)
+    assert admin.run("plan").stdout == "3 no-op\n"
+    assert admin.faults() == {}

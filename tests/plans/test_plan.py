@@ -42,7 +42,7 @@ CASES = {
     "a limit changed": (
         WANTED_LIMITED,
         limited(MemoryMax=100, TasksMax=9),
-        Step("alice", Action.LIMIT, "MemoryMax changed"),
+        Step("alice", Action.LIMIT, "MemoryMax changed", limits_changed=True),
     ),
     "the limits are as wanted": (
         WANTED_LIMITED,
@@ -53,7 +53,10 @@ CASES = {
         WANTED_LIMITED,
         limited(bot=OTHER_CONFIG, MemoryMax=100),
         Step(
-            "alice", Action.RESTART, "backend changed; config.greeting changed; config.limits.daily changed"
+            "alice",
+            Action.RESTART,
+            "backend changed; config.greeting changed; config.limits.daily changed; MemoryMax changed",
+            limits_changed=True,
         ),
     ),
     "new": (WANTED, None, Step("alice", Action.START, "new", True)),
@@ -138,3 +141,17 @@ def test_removals_come_first_and_one_change_touches_one_bot():
     assert steps[0] == Step("zoe", Action.REMOVE, "no longer in the fleet")
     assert [step.bot for step in steps if step.action is not Action.NOTHING] == ["zoe", "bot500"]
     assert summary(steps) == "1 remove, 1 restart, 999 no-op"
+
+
+def test_limits_that_differ_are_named_and_set_with_a_restart_or_a_start_too():
+    changed = replace(WANTED_LIMITED, unit_hash="u2")
+    (step,) = plan({"alice": changed}, {"alice": limited(MemoryMax=100, TasksMax=9)})
+    assert (step.action, step.reason) == (Action.RESTART, "unit changed; MemoryMax changed")
+    assert step.limits_changed
+    (step,) = plan({"alice": changed}, {"alice": limited(MemoryMax=200, TasksMax=9)})
+    assert not step.limits_changed
+    (step,) = plan({"alice": WANTED_LIMITED}, {"alice": limited(State.STOPPED, MemoryMax=100)})
+    assert (step.action, step.reason, step.limits_changed) == (Action.START, "is STOPPED", True)
+    held = replace(WANTED_LIMITED, held=True)
+    (step,) = plan({"alice": held}, {"alice": limited(State.STOPPED, MemoryMax=100)})
+    assert (step.action, step.limits_changed) == (Action.NOTHING, False)

@@ -47,7 +47,7 @@ def apply(work: Work, steps: list[Step], report: Report) -> None:
     # Last, so that a deploy that is broken off before leaves them to be removed.
     for step in gone:
         work.history.forget(step.bot)
-    _limit_all(work, [step for step in steps if step.action is Action.LIMIT])
+    _limit_all(work, [step for step in steps if step.limits_changed])
     _start_all(work, [step for step in steps if step.action in (Action.START, Action.UPDATE)], report)
     restarts = [step for step in steps if step.action is Action.RESTART]
     for index, step in enumerate(restarts):
@@ -76,9 +76,10 @@ def _remove_all(work: Work, steps: list[Step]) -> None:
 
 
 def _limit_all(work: Work, steps: list[Step]) -> None:
-    """Change limits of running bots: the units have them by now, and most supervisors' bots too."""
+    """Change limits of bots: the units have them by now, and most supervisors' bots too."""
     for step in steps:
-        _tell(work, step)
+        if step.action is Action.LIMIT:
+            _tell(work, step)
     work.backend.limit({step.bot: work.prepared.wanted[step.bot].limits for step in steps})
 
 

@@ -29,7 +29,7 @@ def in_force(
     if backend.alive():
         bots |= {bot: bots.get(bot, "") for bot in backend.units()}
     views = observe(paths, bots, backend)
-    limits = backend.limits([view.name for view in views if view.pid])
+    limits = backend.limits([view.name for view in views if view.state is not State.DEFINED])
     known = {}
     for view in views:
         row = applied.get(view.name)

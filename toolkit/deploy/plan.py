@@ -1,7 +1,7 @@
 """What a deploy will do: the least disruptive step for each bot, with its reason. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import msgspec
@@ -47,7 +47,7 @@ class InForce:
             where the supervisor has none.
         fingerprint: of the bot file likewise.
         bot_file: the bot file in place, where it can be read.
-        limits: those of its process, by the supervisor's names; empty where it has none, or does not run.
+        limits: those in force for it, by the supervisor's names; empty where it has none.
         token_is_late: whether its token file was written after its process had read it.
     """
 
@@ -65,12 +65,14 @@ class Step:
 
     Parameters:
         unit_changed: whether the supervisor must be given a new unit.
+        limits_changed: whether limits that change live are other than they are to be.
     """
 
     bot: str
     action: Action
     reason: str
     unit_changed: bool = False
+    limits_changed: bool = False
 
 
 _WHY_NOT_RUNNING = {
@@ -96,14 +98,17 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
         return Step(bot, Action.START, "new", unit_changed=True)
     unit_changed = have.unit_hash != want.unit_hash
     changes = _changes(want, have)
-    if have.state in DOWN:
-        return _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)
-    if changes:
-        return Step(bot, Action.RESTART, "; ".join(changes), unit_changed)
-    late = f"{rotation.WORDS}; {rotation.how(bot)} has it take that" if have.token_is_late else ""
     limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
+    limited = [f"{', '.join(limits)} changed"] if limits else []
+    if have.state in DOWN:
+        step = _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)
+        # Where it is not to run, its next start finds them.
+        return replace(step, limits_changed=bool(limits)) if step.action is Action.START else step
+    if changes:
+        return Step(bot, Action.RESTART, "; ".join(changes + limited), unit_changed, bool(limits))
+    late = f"{rotation.WORDS}; {rotation.how(bot)} has it take that" if have.token_is_late else ""
     if limits:
-        return Step(bot, Action.LIMIT, "; ".join(filter(None, (f"{', '.join(limits)} changed", late))))
+        return Step(bot, Action.LIMIT, "; ".join(filter(None, (*limited, late))), limits_changed=True)
     return Step(
         bot,
         Action.NOTHING,
