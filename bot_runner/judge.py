@@ -26,16 +26,25 @@ class Judge:
         vitals: are looked at, and take the verdict.
         limits: the bot's own.
         condemn: called once, in the side loop, with the last of too many verdicts in a row that it hangs.
+        put_off: called with the seconds within which the next look is to come at the latest.
     """
 
-    def __init__(self, vitals: Vitals, limits: Health, condemn: Callable[[Verdict], None]) -> None:
+    def __init__(
+        self,
+        vitals: Vitals,
+        limits: Health,
+        condemn: Callable[[Verdict], None],
+        put_off: Callable[[float], None],
+    ) -> None:
         self._vitals, self._limits, self._condemn = vitals, limits, condemn
+        self._put_off = put_off
         self._hung = 0
         self.interval_s = health.interval_s(limits)
 
     async def watch(self) -> None:
         """Look again and again, until the bot is condemned."""
         slack = max(1.0, self.interval_s)
+        self.look()
         while self._hung < PATIENCE:
             before = time.monotonic()
             await asyncio.sleep(self.interval_s)
@@ -46,10 +55,12 @@ class Judge:
 
     def look(self) -> None:
         """Look once."""
-        vitals = self._vitals
-        judged = vitals.state in _JUDGED or vitals.starts
+        vitals, limits = self._vitals, self._limits
+        runs = vitals.state in _JUDGED
+        judged = runs or vitals.starts
+        self._put_off((limits.loop_s if runs else max(limits.loop_s, limits.start_s)) + self.interval_s)
         vitals.has_descriptor(_can_open())
-        verdict = vitals.verdict = health.judge(vitals.sample(), self._limits) if judged else Verdict()
+        verdict = vitals.verdict = health.judge(vitals.sample(), limits) if judged else Verdict()
         if verdict.reasons:
             vitals.trouble(SOURCE, "; ".join(verdict.reasons))
         else:

@@ -36,9 +36,14 @@ class Keeper:
         self._spare = os.open(os.devnull, os.O_RDONLY)
         self.record: RunRecord = run_record.read(path)
 
-    def begin(self) -> None:
-        """A run begins."""
-        self._save(runs.begun(self.record, pid=os.getpid(), now=now(), healthy_s=self._restart.healthy_s))
+    def begin(self, deaf: str = "") -> None:
+        """A run begins.
+
+        Parameters:
+            deaf: why the last one was ended as deaf, where nothing else was recorded of its end.
+        """
+        healthy_s = self._restart.healthy_s
+        self._save(runs.begun(self.record, pid=os.getpid(), now=now(), healthy_s=healthy_s, deaf=deaf))
 
     def pause(self, paused: bool) -> None:
         """An operator wants the bot to take no updates, or to go on.

@@ -16,6 +16,7 @@ from bot_runner.control import Control
 from bot_runner.ending import FLUSH_S, Ending
 from bot_runner.failure import BotFailedError, crashed
 from bot_runner.heartbeats import beat
+from bot_runner.held_lock import REASON, HeldLock
 from bot_runner.judge import Judge
 from bot_runner.keeper import Keeper
 from bot_runner.levers import Interventions, Levers
@@ -87,7 +88,8 @@ class Runner:
         )
         self._strays = [StrayOutput(number, self._writer, self._redact) for number in (1, 2)]
         self._ending = Ending(bot, born, self._stop, self._vitals, self._keeper, self._writer)
-        self._judge = Judge(self._vitals, bot.health, self._condemn)
+        self._held_lock = HeldLock(Path(bot.files.run_record).with_suffix(".stacks"))
+        self._judge = Judge(self._vitals, bot.health, self._condemn, self._held_lock.put_off)
         self._lock: TokenLock | None = None
         self._slot = StartSlot()
 
@@ -104,9 +106,10 @@ class Runner:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._stop.listen(lambda: self._side.soon(self._ending.arm, self._side.loop))
+        self._held_lock.watch()
         self._side.keep(self._watch(), self._unwatched)
         self._side.keep(self._judge.watch(), self._unwatched)
-        self._keeper.begin()
+        self._begin()
         own_exit.tell(self._app_exits, self._keeper.dies)
         self._levers.paused = self._keeper.record.paused
         for complaint in complaints:
@@ -123,6 +126,12 @@ class Runner:
             stray.end()
         self._ending.flush(code)
         return code
+
+    def _begin(self) -> None:
+        stacks = self._held_lock.stacks
+        if stacks:
+            _log.error("the last run was deaf: %s\n%s", REASON, stacks)
+        self._keeper.begin(REASON if stacks else "")
 
     def _on_signal(self, number: int, _: object) -> None:
         self._stop.ask(f"asked by {signal.Signals(number).name}")

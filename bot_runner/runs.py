@@ -45,7 +45,7 @@ def _seconds_between(earlier: str, later: str) -> float:
         return 0.0
 
 
-def begun(record: RunRecord, *, pid: int, now: str, healthy_s: float) -> RunRecord:
+def begun(record: RunRecord, *, pid: int, now: str, healthy_s: float, deaf: str = "") -> RunRecord:
     """The record at the beginning of a run; it finds out whether the last one died unrecorded.
 
     Parameters:
@@ -53,10 +53,15 @@ def begun(record: RunRecord, *, pid: int, now: str, healthy_s: float) -> RunReco
         pid: the runner's process id.
         now: RFC 3339 in UTC.
         healthy_s: seconds of run after which an end is the first failure again.
+        deaf: the reason where the last run, if it died unrecorded, was ended because it was deaf.
     """
     if record.pid is not None:
         uptime = _seconds_between(record.started_at, now)
         died = LastExit(at=now, kind="died", reason=UNRECORDED, uptime_s=uptime)
+        if deaf:
+            died = LastExit(
+                at=now, kind="failed", failure=FailureClass.DEAF.name, reason=deaf, uptime_s=uptime
+            )
         record = ended(record, died, healthy_s)
     last = record.last_exit
     first = last is None or last.kind == "stopped" or not _helps(last)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 
 import httpx
@@ -29,6 +30,11 @@ async def echo(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
 
 async def block(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
     time.sleep(float(context.args[0]))  # noqa: ASYNC251  this is the fault
+
+
+async def backtrack(*_: object) -> None:
+    """Take the interpreter's lock for ages."""
+    re.match(r"(a+)+$", "a" * 60 + "b")
 
 
 async def never(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
@@ -77,6 +83,7 @@ async def blind(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
 def _with_handlers(builder: ApplicationBuilder, context: Context) -> Application:
     application = builder.token(context.token).base_url(f"{context.endpoint}/bot").build()
     faults = {
+        "backtrack": backtrack,
         "block": block,
         "never": never,
         "cancel": cancel,

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bot_runner.held_lock import REASON
 from bot_runner.judge import PATIENCE
 from toolkit.botfile import Health, Limits
 from toolkit.health import interval_s
@@ -86,6 +87,25 @@ def test_a_bot_without_file_descriptors_is_told_without_a_flood_and_ended_when_t
         each.close()
     assert "no file descriptor has been left for more than 6 s" in deaf.record().last_exit.reason
     assert len(deaf.lines()) < 30
+
+
+def test_a_call_that_keeps_the_interpreters_lock_is_ended_and_told_by_the_next_run(deaf, sandbox, eventually):
+    deaf.up()
+    several_looks()  # the first one after the start sets the limit of a bot that runs
+    sandbox.say(deaf.id, "/backtrack")
+    assert deaf.ended(within_s=60) == -signal.SIGVTALRM
+    # It does the same again, but not within the first moments.
+    deaf.start()
+    eventually(lambda: deaf.record().starts == 2, "the next run's record")
+    last = deaf.record().last_exit
+    assert (last.kind, last.failure, last.reason) == ("failed", "DEAF", REASON)
+    deaf.runner.kill()
+    deaf.ended()
+    told = next(text for text in deaf.messages("bot_runner") if text.startswith("the last run was deaf"))
+    assert "in backtrack" in told
+    deaf.start()
+    eventually(lambda: deaf.record().starts == 3, "the record of the run after it")
+    assert deaf.record().last_exit.kind == "died"
 
 
 def test_one_stuck_chat_that_fills_the_room_is_ended(deaf, sandbox):

@@ -1,0 +1,53 @@
+"""Ends a bot whose code takes the interpreter's lock and does not give it back, as a regular expression can.
+
+No thread of Python's runs then, so nothing else here sees it. The kernel does: a timer of processor time, put
+off at each look, whose signal faulthandler answers without the lock: the stacks go into a file, and then the
+signal ends the process. A process that is stopped, or whose machine sleeps, uses no processor time, and is
+not ended. Nor is one that waits with the lock held, and uses none either: systemd's watchdog knows of that.
+"""
+
+import faulthandler
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+_MOST_BYTES = 65536
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_SIGNAL, _TIMER = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
+REASON = "its code held the interpreter's lock: no other thread could run"
+
+
+class HeldLock:
+    """The timer of one run.
+
+    Parameters:
+        path: the file for the stacks; it stays open.
+
+    Attributes:
+        stacks: what the timer of the run before told at its end; "" where it did not end by it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.stacks = ""
+        self._file: int | None = None
+        # Several threads at once use so much of it in a second.
+        self._processors = len(os.sched_getaffinity(0))
+        with suppress(OSError):
+            self._file = os.open(path, _FLAGS, 0o600)
+            self.stacks = os.read(self._file, _MOST_BYTES).decode("utf-8", "replace")
+            os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+
+    def watch(self) -> None:
+        """Have the signal write the stacks before it ends the process; to be called before ``put_off``."""
+        if self._file is not None:
+            faulthandler.register(_SIGNAL, self._file, all_threads=True, chain=True)
+
+    def put_off(self, seconds: float) -> None:
+        """End the process if this is not called again before so many seconds have passed, or soon after.
+
+        An app that uses the signal or the timer itself has it for itself.
+        """
+        if signal.getsignal(_SIGNAL) is signal.SIG_DFL and not signal.getitimer(_TIMER)[1]:
+            signal.setitimer(_TIMER, seconds * self._processors)
