@@ -11,7 +11,7 @@ from toolkit.paths import FleetPaths
 
 # A bot that is ready must still be the same process so many seconds later; one that is not has so many to
 # come back, or to be told as down.
-STEADY_S, _BACK_S = 0.4, 5.0
+STEADY_S, _BACK_S = 0.3, 5.0
 SETTLED = (State.RUNNING, State.DEGRADED, State.FAILED, State.QUARANTINED, State.PAUSED)
 
 

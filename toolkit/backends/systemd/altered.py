@@ -20,12 +20,11 @@ def altered(manager: Manager, folder: Path, units: Sequence[str], systemctl: str
         folder: where the toolkit writes them.
         systemctl: the command for this manager.
     """
-    told = manager.properties([(unit, "Unit") for unit in units], PROPERTIES)
-    return [
-        one
-        for unit, facts in zip(units, told, strict=True)
-        for one in _of_unit(folder / unit, facts, systemctl)
-    ]
+    # Of those that are yet to be deployed systemd knows nothing, and would look for each.
+    known = [unit for unit in units if os.path.lexists(folder / unit)]
+    told = manager.properties([(unit, "Unit") for unit in known], PROPERTIES)
+    facts = dict(zip(known, told, strict=True))
+    return [one for unit in units for one in _of_unit(folder / unit, facts.get(unit, {}), systemctl)]
 
 
 def is_masked(file: Path) -> bool:
