@@ -118,7 +118,7 @@ def test_a_full_disk_is_told_and_nothing_is_touched(up):
     assert any("Moin" in text for text in up.ask("alice", "x"))
 
 
-def test_who_only_looks_or_starts_needs_no_room_on_the_disk(operator, small_disk):
+def test_who_only_looks_or_starts_needs_no_room_on_the_disk(small_disk, operator):
     disk = small_disk(operator.folder / "state", 4096)
     operator.run("up")
     disk.fill()
