@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _MOST_BYTES = 65536
+_PATIENCE = 3
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _SIGNAL, _TIMER = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
 REASON = "its code held the interpreter's lock: no other thread could run"
@@ -31,7 +32,6 @@ class HeldLock:
     def __init__(self, path: Path) -> None:
         self.stacks = ""
         self._file: int | None = None
-        # Several threads at once use so much of it in a second.
         self._processors = len(os.sched_getaffinity(0))
         with suppress(OSError):
             self._file = os.open(path, _FLAGS, 0o600)
@@ -44,10 +44,16 @@ class HeldLock:
         if self._file is not None:
             faulthandler.register(_SIGNAL, self._file, all_threads=True, chain=True)
 
-    def put_off(self, seconds: float) -> None:
-        """End the process if this is not called again before so many seconds have passed, or soon after.
+    def put_off(self, seconds: float, interval_s: float) -> None:
+        """End the process if this is not called again before it has used some seconds of processor time.
 
         An app that uses the signal or the timer itself has it for itself.
+
+        Parameters:
+            seconds: that it may use at least.
+            interval_s: seconds from one call to the next, if all is well.
         """
+        # With the lock free, threads on all processors use so much between a few calls.
+        seconds = max(seconds, _PATIENCE * interval_s * self._processors)
         if signal.getsignal(_SIGNAL) is signal.SIG_DFL and not signal.getitimer(_TIMER)[1]:
-            signal.setitimer(_TIMER, seconds * self._processors)
+            signal.setitimer(_TIMER, seconds)

@@ -26,7 +26,8 @@ class Judge:
         vitals: are looked at, and take the verdict.
         limits: the bot's own.
         condemn: called once, in the side loop, with the last of too many verdicts in a row that it hangs.
-        put_off: called with the seconds within which the next look is to come at the latest.
+        put_off: called with the seconds within which the next look is to come at the latest, and when it
+            will come.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Judge:
         vitals: Vitals,
         limits: Health,
         condemn: Callable[[Verdict], None],
-        put_off: Callable[[float], None],
+        put_off: Callable[[float, float], None],
     ) -> None:
         self._vitals, self._limits, self._condemn = vitals, limits, condemn
         self._put_off = put_off
@@ -58,7 +59,7 @@ class Judge:
         vitals, limits = self._vitals, self._limits
         runs = vitals.state in _JUDGED
         judged = runs or vitals.starts
-        self._put_off((limits.loop_s if runs else max(limits.loop_s, limits.start_s)) + self.interval_s)
+        self._put_off(limits.loop_s if runs else max(limits.loop_s, limits.start_s), self.interval_s)
         vitals.has_descriptor(_can_open())
         verdict = vitals.verdict = health.judge(vitals.sample(), limits) if judged else Verdict()
         if verdict.reasons:

@@ -44,8 +44,7 @@ MIGRATIONS = (
 )
 
 
-# What is no database, is damaged, or lacks a table.
-_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR}
+_DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 # SQLite cannot make the files of its log, which reading takes too.
 _UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
@@ -56,7 +55,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         ToolkitError: it is a link, cannot be opened, is damaged, or was written by a newer toolkit.
     """
-    with _told(path):
+    with _guarded(path):
         return _open(path)
 
 
@@ -69,7 +68,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     Raises:
         ToolkitError: as ``connect`` does, and where such a disk has a log that was not put into the database.
     """
-    with _told(path):
+    with _guarded(path):
         try:
             return _open(path)
         except sqlite3.OperationalError as error:
@@ -80,12 +79,12 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say which database it is that cannot be opened."""
-    # Operators may write in the folder: a link of theirs would have root make or change another file.
-    for ending in ("", *_BESIDE):
-        refuse_odd(path.with_name(f"{path.name}{ending}"))
+def _guarded(path: Path) -> Iterator[None]:
+    """Refuse links in its place, and say which database it is that cannot be opened."""
     try:
+        # Operators may write in the folder: a link of theirs would have root make or change another file.
+        for ending in ("", *_BESIDE):
+            refuse_odd(path.with_name(f"{path.name}{ending}"))
         yield
     except (sqlite3.Error, OSError) as error:
         raise complaint(path, error) from None
@@ -93,7 +92,9 @@ def _told(path: Path) -> Iterator[None]:
 
 def complaint(path: Path, error: sqlite3.Error | OSError) -> ToolkitError:
     """What SQLite or the system complains of, with what to do."""
-    damaged = isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # A database that lacks a table was damaged too, but has only the code of any error.
+    damaged = code in _DAMAGED or str(error).startswith("no such table")
     return ToolkitError(f"{path}: {error}", way_without(path) if damaged else HINT)
 
 

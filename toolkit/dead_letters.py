@@ -25,7 +25,7 @@ class Kept:
     Parameters:
         count: how many; None where that cannot be told.
         letters: the first of them by id, without the updates themselves; `toolkit.spool` has the fields.
-        unreadable: those of the first that cannot be read: ``update_id`` and ``fault``.
+        unreadable: those of the first that cannot be read: ``update_id``, ``fault`` and ``hint``.
         fault: why nothing of this bot can be told, or None.
     """
 
@@ -59,7 +59,7 @@ class Retried:
         running: whether the bot runs; if not, it handles them when it starts.
         retried: the ids of the updates.
         missing: the ids of which there was no dead letter.
-        unreadable: of all, those that cannot be read: ``update_id`` and ``fault``.
+        unreadable: of all, those that cannot be read: ``update_id``, ``fault`` and ``hint``.
     """
 
     running: bool
@@ -78,6 +78,7 @@ class _Letter(msgspec.Struct):
 class _Unreadable(msgspec.Struct):
     update_id: int
     fault: str
+    hint: str = ""
 
 
 class _Told(msgspec.Struct):

@@ -33,6 +33,8 @@ _LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO
 # The runner writes `logger: message`, and each further line of a record with an indent.
 _TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
 # What `bot-runner` prints on its way out, as a line of the journal is shown.
+# So many of each are looked at, for the newest of each.
+_ERRORS_EACH = 20
 _ERROR = re.compile(r"\S+ [A-Z]+ +error: ")
 _PERMIT = "run it as root, or join the group that may read journals: `usermod -aG systemd-journal USER`"
 _COMMAND = ("journalctl", "--quiet", "--all", "--output=json")
@@ -120,14 +122,14 @@ class Journal:
                     break
         return found
 
-    def error(self) -> str:
-        """The newest error of a runner that ended before it had a log, without secrets; "" for none.
+    def errors(self) -> dict[str, str]:
+        """The newest error of each runner that ended before it had a log, without secrets.
 
         Raises:
             ToolkitError: the journal cannot be read.
         """
-        found = self.last(Filter(pattern=_ERROR), 1)
-        return redact(printable(found[0].message)) if found else ""
+        found = self.last(Filter(pattern=_ERROR), _ERRORS_EACH * len(self._bots))
+        return {line.bot: redact(printable(line.message)) for line in found}
 
     def _parsed(self, texts: Iterable[str]) -> Iterator[Line]:
         for text in texts:
@@ -178,7 +180,8 @@ def explained(paths: FleetPaths, views: Sequence[BotView]) -> list[BotView]:
     died = [view.name for view in views if _died_unrecorded(view.details.get("last_exit") or {})]
     try:
         results = Journal(paths, died).results() if died else {}
-        errors = {view.name: Journal(paths, [view.name]).error() for view in views if is_untold(view)}
+        untold = [view.name for view in views if is_untold(view)]
+        errors = Journal(paths, untold).errors() if untold else {}
     except ToolkitError:
         return list(views)
     told = (_explained(view, RESULTS.get(results.get(view.name, ""), "")) for view in views)

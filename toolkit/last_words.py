@@ -12,10 +12,16 @@ _TAIL = 8192
 _ERROR = "error: "
 
 
-def of(path: Path) -> str:
-    """Its own error, else the last line that it printed, without secrets; "" where nothing can be read."""
+def of(path: Path, since: float) -> str:
+    """Its own error, else the last line that it printed, without secrets; "" where there is nothing.
+
+    Parameters:
+        since: what was printed before, in seconds since the epoch, is another run's.
+    """
     try:
         with open(open_regular(path), "rb") as file:
+            if os.fstat(file.fileno()).st_mtime < since:
+                return ""
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL))
             text = file.read().decode(errors="replace")

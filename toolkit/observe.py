@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ANSWER_S = 2.0
 # A runner's interpreter needs this long at most, on a busy machine, until its socket is there.
 HATCHING_S = 15.0
+# One that supervisord has just begun has to load first, with all others of a machine that boots.
+LOADING_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,9 @@ def observe(
         else:
             record = _record(paths.run_record(bot))
             view = view_of_silence(kind, backend.name, unit, record, answer, now=time.time())
-            views.append(with_words(view, last_words.of(paths.stray_log(bot))) if is_untold(view) else view)
+            if is_untold(view):
+                view = with_words(view, last_words.of(paths.stray_log(bot), _seconds(record.started_at)))
+            views.append(view)
     return views
 
 
@@ -246,7 +250,8 @@ def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure
     machine may take much longer to load its runner, which begins its record and then its socket.
     """
     begun = record.pid is not None and record.pid == unit.pid
-    if backend != "systemd" and silence.kind is FailureKind.NOT_RUNNING and not begun:
+    loads = not unit.since or now - unit.since < LOADING_S
+    if backend != "systemd" and silence.kind is FailureKind.NOT_RUNNING and not begun and loads:
         return "its runner is not loaded yet"
     since = unit.since or (_seconds(record.started_at) if begun else 0.0)
     return "its process has just begun" if since and now - since < HATCHING_S else ""

@@ -202,14 +202,14 @@ def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_super
 def _need_owner(paths: FleetPaths, fleet_file: Path, command: str) -> None:
     """See that the fleet is that of the file; a database that cannot be read keeps nobody from ending it."""
     hint = f"`toolkit -f {{owner}} {command}`; where that file was moved, first `toolkit deploy --take-over`"
+    if not paths.database.exists():
+        return
     try:
-        if paths.database.exists():
-            with revisions.opened(paths, to_read=True) as history:
-                need_owner(history, paths.fleet, fleet_file, hint)
-    except RefusedError:
-        raise
+        with revisions.opened(paths, to_read=True) as history:
+            owner = history.owner()
     except ToolkitError:
         return
+    need_owner(owner, paths.fleet, fleet_file, hint)
 
 
 def _need(backend: Backend) -> None:

@@ -84,10 +84,11 @@ def test_silence_right_after_the_start_is_no_fault_but_later_it_is():
 @pytest.mark.parametrize(
     "record", [RunRecord(), RunRecord(starts=3, pid=6, started_at="2026-01-01T00:00:00Z")]
 )
-def test_a_bot_whose_runner_is_not_loaded_yet_is_starting_however_long_that_takes(record):
-    for since in (0.0, NOW - 100):
+def test_a_bot_whose_runner_is_not_loaded_yet_is_starting_for_some_minutes(record):
+    for since in (0.0, NOW - 100, NOW - 299):
         bot = seen(Phase.RUNNING, since=since, record=record)
         assert (bot.state, bot.reason) == (State.STARTING, "its runner is not loaded yet")
+    assert seen(Phase.RUNNING, since=NOW - 301, record=record).state is State.DEGRADED
 
 
 def test_a_bot_that_hangs_or_that_systemd_calls_active_is_not_starting():

@@ -275,4 +275,4 @@ def retry_update(
 
 def _complain_of(bot: str, unreadable: "list[dict[str, Any]]") -> None:
     for letter in unreadable:
-        error(f"{bot}: update {letter['update_id']}: {letter['fault']}", "remove that file")
+        error(f"{bot}: update {letter['update_id']}: {letter['fault']}", letter["hint"])

@@ -51,7 +51,7 @@ def apply(work: Work, steps: list[Step], report: Report) -> None:
     _start_all(work, [step for step in steps if step.action in (Action.START, Action.UPDATE)], report)
     restarts = [step for step in steps if step.action is Action.RESTART]
     for index, step in enumerate(restarts):
-        _restart(work, step, report)
+        _start_all(work, [step], report)
         if report.views[-1].state is not State.RUNNING:
             report.untouched = [later.bot for later in restarts[index + 1 :]]
             break
@@ -84,6 +84,7 @@ def _limit_all(work: Work, steps: list[Step]) -> None:
 
 
 def _start_all(work: Work, steps: list[Step], report: Report) -> None:
+    """Stop what of these runs, bring units up to date, and start all but those that are only updated."""
     for step in steps:
         _tell(work, step)
     work.write(work.paths.botfile(step.bot) for step in steps)
@@ -94,22 +95,10 @@ def _start_all(work: Work, steps: list[Step], report: Report) -> None:
         if step.unit_changed:
             work.backend.remove(step.bot)
             work.backend.add(step.bot)
-    started = [step.bot for step in steps if step.action is Action.START]
+    started = [step.bot for step in steps if step.action is not Action.UPDATE]
     work.backend.start(started)
     work.put_in_force([step.bot for step in steps])
     report.views += work.settle(started)
-
-
-def _restart(work: Work, step: Step, report: Report) -> None:
-    _tell(work, step)
-    work.write([work.paths.botfile(step.bot)])
-    work.backend.stop([step.bot], work.stop_s([step.bot]))
-    if step.unit_changed:
-        work.backend.remove(step.bot)
-        work.backend.add(step.bot)
-    work.backend.start([step.bot])
-    work.put_in_force([step.bot])
-    report.views += work.settle([step.bot])
 
 
 def _take_away(work: Work, bot: str) -> None:

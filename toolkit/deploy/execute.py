@@ -37,7 +37,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         revisions.opened(paths) as history,
     ):
         if not options.take_over:
-            need_owner(history, fleet.name, fleet.file, _NOT_OURS)
+            need_owner(history.owner(), fleet.name, fleet.file, _NOT_OURS)
         alive = backend.alive()
         if not alive and paths.place != PRIVATE_SUPERVISORD:
             backend.launch()  # which is refused in its own words: the service is another's

@@ -4,13 +4,13 @@ import shlex
 from pathlib import Path
 
 from toolkit.errors import RefusedError
-from toolkit.revisions import Revisions
 
 
-def need_owner(history: Revisions, fleet: str, fleet_file: Path, hint: str) -> None:
+def need_owner(owner: Path | None, fleet: str, fleet_file: Path, hint: str) -> None:
     """See that a fleet was deployed from this file, or never.
 
     Parameters:
+        owner: the file that it was deployed from; None where it never was.
         fleet: its name.
         fleet_file: as the user named it.
         hint: what to do otherwise, with ``{owner}`` for the file that it was deployed from.
@@ -18,7 +18,6 @@ def need_owner(history: Revisions, fleet: str, fleet_file: Path, hint: str) -> N
     Raises:
         RefusedError: it was deployed from another file.
     """
-    owner = history.owner()
     if owner and not _same(owner, fleet_file.absolute()):
         message = f"fleet {fleet} is deployed from {owner}, not from {fleet_file.absolute()}"
         raise RefusedError(message, hint.format(owner=shlex.quote(str(owner))))

@@ -38,6 +38,7 @@ class Acceptor:
         """Take no more connections; those that there are go on."""
         if self._timer:
             self._timer.cancel()
+            self._timer = None
         self._loop.remove_reader(self._listener)
         self._listener.close()
         self._spend()

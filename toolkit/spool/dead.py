@@ -141,7 +141,7 @@ def listing(letters: DeadLetters) -> dict[str, Any]:
 
     Returns:
         ``count``: how many; ``dead_letters``: the first ones by id; ``unreadable``: those of the first that
-        cannot be read, each with its ``update_id`` and the ``fault``.
+        cannot be read, each with its ``update_id``, the ``fault`` and a ``hint``.
 
     Raises:
         OSError: the folder is there and cannot be read.
@@ -154,9 +154,10 @@ def listing(letters: DeadLetters) -> dict[str, Any]:
         except FileNotFoundError:  # it was handled again while the others were read
             gone += 1
         except OddFileError as error:
-            unreadable.append({"update_id": number, "fault": error.message})
+            unreadable.append({"update_id": number, "fault": error.message, "hint": error.hint})
         except OSError as error:
-            unreadable.append({"update_id": number, "fault": f"{error.filename}: {error.strerror}"})
+            fault = f"{error.filename}: {error.strerror}"
+            unreadable.append({"update_id": number, "fault": fault, "hint": ""})
     return {"count": len(numbers) - gone, "dead_letters": found, "unreadable": unreadable}
 
 

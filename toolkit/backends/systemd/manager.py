@@ -107,16 +107,13 @@ class Manager:
         """Have it read all units anew. It stalls the manager: once for a whole batch."""
         self._call(Call(PATH, MANAGER, "Reload"), RELOAD_S)
 
-    def enable(self, files: Sequence[str]) -> bool:
-        """Have units started by what their ``[Install]`` names; give whether that changed anything."""
-        body = (list(files), False, False)
-        _, changes = self._call(Call(PATH, MANAGER, "EnableUnitFiles", "asbb", body))
-        return bool(changes)
+    def enable(self, files: Sequence[str]) -> None:
+        """Have units started by what their ``[Install]`` names."""
+        self._call(Call(PATH, MANAGER, "EnableUnitFiles", "asbb", (list(files), False, False)))
 
-    def disable(self, files: Sequence[str]) -> bool:
-        """Have units started by nothing; give whether that changed anything."""
-        (changes,) = self._call(Call(PATH, MANAGER, "DisableUnitFiles", "asb", (list(files), False)))
-        return bool(changes)
+    def disable(self, files: Sequence[str]) -> None:
+        """Have units started by nothing."""
+        self._call(Call(PATH, MANAGER, "DisableUnitFiles", "asb", (list(files), False)))
 
     def reset_failed(self, units: Sequence[str]) -> None:
         """Forget failures and counted starts: manual starts count to the limit too, systemd.unit(5)."""
