@@ -299,7 +299,8 @@ def _hint(bot: str, state: State, failure: FailureClass | None, dead_letters: in
     if state is State.DEGRADED:
         return f"see `toolkit bot logs {bot}`"
     if dead_letters:
-        return f"{dead_letters} updates are set aside: see `toolkit bot dead-letters {bot}`"
+        are = "1 update is" if dead_letters == 1 else f"{dead_letters} updates are"
+        return f"{are} set aside: see `toolkit bot dead-letters {bot}`"
     return ""
 
 

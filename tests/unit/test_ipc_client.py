@@ -142,7 +142,7 @@ def test_each_kind_of_silence_is_told(bots):
         "fault": FailureKind.PROTOCOL,
         "refused": FailureKind.NOT_RUNNING,
         "absent": FailureKind.NOT_RUNNING,
-        "long": FailureKind.PROTOCOL,
+        "long": FailureKind.NOT_RUNNING,  # its length is no hindrance
     }
     assert answers["well"] == {"state": "RUNNING"}
     assert (answers["fault"].code, answers["fault"].message) == (protocol.BUSY, "busy")
@@ -177,6 +177,18 @@ def test_no_permission_is_told(bots):
     with bots, ordinary_user():
         answers = ask_many({"alice": path}, "status", timeout_s=5)
     assert answers["alice"].kind is FailureKind.FORBIDDEN
+
+
+def test_a_link_to_the_socket_of_another_is_refused(bots):
+    path = bots.bot("bob", well)
+    link = path.with_name("evil")
+    link.symlink_to("bob")
+    with bots:
+        answers = ask_many({"evil": link, "bob": path}, "pause", timeout_s=5)
+    assert answers["bob"] == {"state": "RUNNING"}
+    assert answers["evil"].kind is FailureKind.PROTOCOL
+    assert f"{link} is a link" in answers["evil"].message
+    assert len(bots.asked) == 1
 
 
 @contextmanager

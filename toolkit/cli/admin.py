@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.context import JsonFlag, Selectors, Wait, backend_of, invocation, selected
+from toolkit.cli.context import JsonFlag, Selectors, Wait, backend_of, invocation, parsed_seconds, selected
 from toolkit.cli.output import Progress, echo, emit_json, note
 from toolkit.errors import ExitCode, UsageError
 
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from toolkit.observe import BotView
 
 Finish = Annotated[
-    float, typer.Option("--wait", help="Seconds in which updates under way must be finished.", min=0)
+    float,
+    typer.Option(
+        "--wait",
+        help="Seconds in which updates under way must be finished.",
+        parser=parsed_seconds,
+        metavar="SECONDS",
+    ),
 ]
 app = typer.Typer(help="Start, stop, restart and pause bots.", no_args_is_help=True)
 

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.context import JsonFlag, Selectors, backend_of, complete_bot, invocation, selected
+from toolkit.cli.context import (
+    MOST_LINES,
+    JsonFlag,
+    Selectors,
+    backend_of,
+    complete_bot,
+    invocation,
+    selected,
+)
 from toolkit.cli.output import duration, echo, emit_json, error, json_text, note, size, table
 from toolkit.errors import ExitCode, UsageError
 
@@ -150,7 +158,8 @@ def logs(
     bots: Selectors = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as the logs grow.")] = False,
     lines: Annotated[
-        int, typer.Option("-n", "--lines", min=0, help="The newest lines to show; 0 for all.")
+        int,
+        typer.Option("-n", "--lines", min=0, max=MOST_LINES, help="The newest lines to show; 0 for all."),
     ] = 50,
     since: Annotated[str, typer.Option(help="An age such as 10m, or a time such as 2026-01-31T08:00Z.")] = "",
     grep: Annotated[str, typer.Option(help="A regular expression that a line must hold.")] = "",

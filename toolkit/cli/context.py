@@ -18,7 +18,32 @@ if TYPE_CHECKING:
     from toolkit.paths import FleetPaths
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON of a stable shape (docs/json.md).")]
-Wait = Annotated[float, typer.Option("--wait", help="Seconds in which a bot must get ready.", min=0)]
+# The most that an option may ask for; nan, which is neither less nor more, is refused by the parser alone.
+LONGEST_S = 7 * 24 * 3600.0
+MOST_LINES = 1_000_000
+
+
+def parsed_seconds(text: str | float) -> float:
+    """The value of an option that takes seconds.
+
+    Raises:
+        typer.BadParameter: it is no number of them.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LONGEST_S:
+        raise typer.BadParameter(f"{text!r} is no number of seconds from 0 to {LONGEST_S:.0f}")
+    return value
+
+
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait", help="Seconds in which a bot must get ready.", parser=parsed_seconds, metavar="SECONDS"
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.context import JsonFlag
+from toolkit.cli.context import JsonFlag, parsed_seconds
 from toolkit.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ app = typer.Typer(help="Run a local Bot API server, and play the user in it.", i
 BotName = Annotated[
     str,
     typer.Argument(metavar="BOT", help="A bot of the fleet; with --url its numeric id."),
+]
+AnswerWait = Annotated[
+    float,
+    typer.Option("--wait", help="Seconds to wait for an answer.", parser=parsed_seconds, metavar="SECONDS"),
 ]
 Url = Annotated[
     str, typer.Option("--url", help="The sandbox's URL; by default the bot's endpoint.", show_default=False)
@@ -86,7 +90,7 @@ def say(
     context: typer.Context,
     bot: BotName,
     text: Annotated[str, typer.Argument(help="What the user writes.")],
-    wait: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0)] = 10.0,
+    wait: AnswerWait = 10.0,
     chat: Annotated[int | None, typer.Option(help="The chat's id; a negative one is a group.")] = None,
     url: Url = "",
     as_json: JsonFlag = False,
@@ -101,7 +105,7 @@ def press(
     context: typer.Context,
     bot: BotName,
     button: Annotated[str, typer.Argument(help="The button's text or data.")],
-    wait: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0)] = 10.0,
+    wait: AnswerWait = 10.0,
     chat: Annotated[int | None, typer.Option(help="The chat's id.")] = None,
     url: Url = "",
     as_json: JsonFlag = False,
@@ -120,9 +124,11 @@ def fault(
         str, typer.Argument(help="hang, drop, lost, garbage, delay, tls, or a status such as 401 or 429.")
     ],
     count: Annotated[int | None, typer.Option(help="For so many calls.", min=1)] = None,
-    seconds: Annotated[float | None, typer.Option(help="For so long.", min=0)] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="For so long.", parser=parsed_seconds, metavar="SECONDS")
+    ] = None,
     retry_after: Annotated[int, typer.Option(help="Seconds that a 429 asks for.", min=0)] = 0,
-    delay_ms: Annotated[float, typer.Option(help="How late it strikes.", min=0)] = 0,
+    delay_ms: Annotated[int, typer.Option(help="How late it strikes.", min=0, max=604_800_000)] = 0,
     url: Url = "",
 ) -> None:
     """Let the server do wrong to a bot, until `heal` where neither --count nor --seconds is given.

@@ -4,6 +4,7 @@ import errno
 import os
 import selectors
 import socket
+import stat
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -232,13 +233,20 @@ class _Round:
 
 
 def _connect(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    """Connect to a socket itself: a bot may lay a link to another's in the place of its own."""
+    place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        sock.connect(os.fspath(path))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        if stat.S_ISLNK(os.fstat(place).st_mode):
+            raise OSError(errno.ELOOP, f"{path} is a link: remove it, and see who made it")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.connect(f"/proc/self/fd/{place}")
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+    finally:
+        os.close(place)
 
 
 def _failure(error: OSError) -> Failure:

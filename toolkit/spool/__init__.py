@@ -247,6 +247,8 @@ class Spool:
                 with self._lock:
                     self._put(b"")
             try:
+                # Somebody took the log away: what is written there would be lost with the process.
+                self._distrusted = self._distrusted or not os.fstat(self._file).st_nlink
                 if not (self._overgrown() and self._rewritten()):
                     self._make_room()
                     os.fdatasync(self._file)
@@ -377,6 +379,7 @@ class Spool:
         new = self._path.with_suffix(".new")
         file = -1
         try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
             file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             _write_all(file, data, 0)
             os.fsync(file)
