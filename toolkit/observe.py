@@ -8,7 +8,6 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from toolkit import last_words
 from toolkit.backends import Backend, NotRunningError, Phase, UnitStatus
 from toolkit.ipc.client import Asked, Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
@@ -115,7 +114,7 @@ def observe(
             record = _record(paths.run_record(bot))
             view = view_of_silence(kind, backend.name, unit, record, answer, now=time.time())
             if is_untold(view):
-                view = with_words(view, last_words.of(paths.stray_log(bot), _seconds(record.started_at)))
+                view = with_words(view, _last_words(paths.stray_log(bot), record))
             views.append(view)
     return views
 
@@ -149,6 +148,12 @@ def _record(path: Path) -> "RunRecord":
     from toolkit import run_record  # costs 8 ms, and is needed for bots that do not run alone
 
     return run_record.read(path)
+
+
+def _last_words(stray_log: Path, record: "RunRecord") -> str:
+    from toolkit import last_words  # as above
+
+    return last_words.of(stray_log, _seconds(record.started_at))
 
 
 def _unit_of(bot: str, units: Mapping[str, UnitStatus] | None, *, installed: bool) -> UnitStatus:

@@ -11,7 +11,7 @@ import pytest
 from toolkit import botfile
 from toolkit.paths import FleetPaths
 from toolkit.place import SYSTEM_SYSTEMD
-from toolkit.render import Machine, supervisord
+from toolkit.render import Machine, supervisord, supervisord_marks
 from toolkit.render.botfiles import bot_file
 from toolkit.render.fleet import render_fleet
 
@@ -86,9 +86,9 @@ def test_a_unit_is_enabled_and_disabled_in_its_text_alone(fleet):
     paths = FleetPaths("demo", HOME)
     on, off = (supervisord.unit(fleet, "odd", paths, MACHINE, enabled).content for enabled in (True, False))
     assert on != off
-    assert supervisord.with_enabled(on, enabled=False) == off
-    assert supervisord.with_enabled(off, enabled=True) == on
-    assert supervisord.with_enabled(on, enabled=True) == on
+    assert supervisord_marks.with_enabled(on, enabled=False) == off
+    assert supervisord_marks.with_enabled(off, enabled=True) == on
+    assert supervisord_marks.with_enabled(on, enabled=True) == on
 
 
 @pytest.mark.parametrize(

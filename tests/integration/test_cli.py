@@ -144,6 +144,13 @@ def test_completion(shell, tmp_path):
     assert "counter" in shown
 
 
+def test_to_look_at_bots_that_run_loads_no_msgspec():
+    source = "import sys, toolkit.observe, toolkit.backends.{}; sys.exit('msgspec' in sys.modules)"
+    for backend in ("supervisord", "systemd"):
+        done = subprocess.run([sys.executable, "-c", source.format(backend)], timeout=60, check=False)
+        assert done.returncode == 0, backend
+
+
 def test_reading_commands_load_neither_yaml_nor_jsonschema(tmp_path):
     source = """
 import sys

@@ -48,9 +48,9 @@ def choose(
     ]
     if len(fitting) == 1:
         return Choice(fitting[0], "the fleet file says so")
-    there = [place for place in fitting if _is_deployed(paths_in(place, fleet, root))]
+    there = next((place for place in fitting if _is_deployed(paths_in(place, fleet, root))), None)
     if there:
-        return Choice(there[0], "the fleet is deployed there")
+        return Choice(there, "the fleet is deployed there")
     picked, reason = _backend(mode, root) if backend == "auto" else (backend, "the fleet file says so")
     if mode != "auto":
         return Choice(Place(picked, mode), reason)
@@ -101,7 +101,5 @@ def _is_deployed(paths: FleetPaths) -> bool:
     known = paths.supervisord_conf if paths.place == PRIVATE_SUPERVISORD else paths.units / paths.target
     try:
         return known.exists()
-    except (
-        PermissionError
-    ):  # a folder of another user's: whoever may not enter it can still read the fleet file
-        return True
+    except PermissionError:
+        return True  # a folder of another user's: whoever may not enter it can still read the fleet file

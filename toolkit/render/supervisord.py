@@ -28,7 +28,6 @@ _MIN_FILES = 1024
 # A program takes three: two pipes and its log file.
 _FILES_EACH, _OWN_FILES = 4, 256
 _GLOB = re.compile(r"[*?[\]]")
-_AUTOSTART = re.compile(r"^autostart=(?:true|false)$", re.MULTILINE)
 
 
 def shared_files(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[RenderedFile]:
@@ -65,16 +64,6 @@ def unit_hash(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> st
     """
     text = _program(fleet, bot, paths, machine.python, enabled=True, digest="")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def is_ours(text: str, fleet: str) -> bool:
-    """Whether a unit's text was written by the toolkit for a bot of this fleet."""
-    return re.match(rf"; Bot \S+ of fleet {re.escape(fleet)}\. Written by the toolkit", text) is not None
-
-
-def with_enabled(text: str, enabled: bool) -> str:
-    """A unit's text, started with supervisord or not."""
-    return _AUTOSTART.sub(f"autostart={'true' if enabled else 'false'}", text, count=1)
 
 
 def supervisord_conf(paths: FleetPaths, programs: int, file_limit: int = _MIN_FILES) -> RenderedFile:

@@ -8,7 +8,7 @@ from toolkit import botfile, rotation
 from toolkit.deploy.plan import differences
 from toolkit.errors import ToolkitError
 from toolkit.lifecycle import State
-from toolkit.render.supervisord import with_enabled
+from toolkit.render.supervisord_marks import with_enabled
 from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected, File
 from toolkit.verify.facts import Facts

@@ -18,7 +18,7 @@ from toolkit.errors import BackendError
 from toolkit.files import write_atomically
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
-from toolkit.render.supervisord import with_enabled
+from toolkit.render.supervisord_marks import with_enabled
 
 CALL_S = 10.0
 # It parses 1,000 units in 3.2 s and answers nothing meanwhile.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.paths import BOT_NAME, FleetPaths
-from toolkit.render.supervisord import is_ours
+from toolkit.render.supervisord_marks import is_ours
 
 _LONGEST = 200
 

@@ -14,7 +14,7 @@ from toolkit.errors import BackendError, RefusedError
 from toolkit.files import write_atomically
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
-from toolkit.render.supervisord import with_enabled
+from toolkit.render.supervisord_marks import with_enabled
 
 # A program takes three: two pipes and its log file. Its own are few.
 _FILES_EACH, _OWN_FILES, _STEP = 4, 128, 1024
