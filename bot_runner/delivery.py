@@ -50,7 +50,7 @@ class Delivery:
         Raises:
             RuntimeError: the thread that waits for the disk cannot be started.
         """
-        self._disk.submit(lambda: None)
+        self._disk.submit(lambda: None)  # starts the thread now, where a refusal is told in words
         while not self.opened:
             try:
                 self.spool = Spool(self._folder)

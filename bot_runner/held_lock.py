@@ -12,9 +12,11 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from toolkit.errors import OddFileError
+from toolkit.files import open_regular
+
 _MOST_BYTES = 65536
 _PATIENCE = 3
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _SIGNAL, _TIMER = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
 REASON = "its code held the interpreter's lock: no other thread could run"
 
@@ -33,8 +35,8 @@ class HeldLock:
         self.stacks = ""
         self._file: int | None = None
         self._processors = len(os.sched_getaffinity(0))
-        with suppress(OSError):
-            self._file = os.open(path, _FLAGS, 0o600)
+        with suppress(OSError, OddFileError):
+            self._file = open_regular(path, os.O_RDWR | os.O_CREAT)
             self.stacks = os.read(self._file, _MOST_BYTES).decode("utf-8", "replace")
             os.ftruncate(self._file, 0)
             os.lseek(self._file, 0, os.SEEK_SET)

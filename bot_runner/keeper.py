@@ -72,44 +72,32 @@ class Keeper:
         with self._lock:
             if self._ended:
                 return self._failure
-            record = self._after(failure)
+            record = self._after(_exit_of(failure))
             if failure and runs.in_crash_loop(record, self._restart):
                 failure = runs.crash_loop(record)
-                record = self._after(failure)
+                record = self._after(_exit_of(failure))
             self._ended, self._failure = True, failure
-        os.close(self._spare)
-        self._save(record)
+        self._keep_last(record)
         return failure
 
     def dies(self, code: int) -> None:
         """The app ends the process by ``os._exit`` with this code."""
-        last = LastExit(
-            at=now(),
-            kind="died",
-            code=code,
-            reason=f"the app ended its process by os._exit({code})",
-            uptime_s=self._uptime_s(),
-        )
+        reason = f"the app ended its process by os._exit({code})"
         with self._lock:
             if self._ended:
                 return
+            record = self._after(LastExit(at=now(), kind="died", code=code, reason=reason))
             self._ended = True
+        self._keep_last(record)
+
+    def _after(self, last: LastExit) -> RunRecord:
+        uptime_s = round(time.monotonic() - self._began, 3)
+        timed = msgspec.structs.replace(last, uptime_s=uptime_s)
+        return runs.ended(self.record, timed, self._restart.healthy_s)
+
+    def _keep_last(self, record: RunRecord) -> None:
         os.close(self._spare)
-        self._save(runs.ended(self.record, last, self._restart.healthy_s))
-
-    def _uptime_s(self) -> float:
-        return round(time.monotonic() - self._began, 3)
-
-    def _after(self, failure: BotFailedError | None) -> RunRecord:
-        last = LastExit(
-            at=now(),
-            kind="failed" if failure else "stopped",
-            failure=failure.failure.name if failure else "",
-            code=failure.failure.code if failure else 0,
-            reason=failure.reason if failure else "",
-            uptime_s=self._uptime_s(),
-        )
-        return runs.ended(self.record, last, self._restart.healthy_s)
+        self._save(record)
 
     def _save(self, record: RunRecord) -> None:
         """Put it on disk; a bot whose disk is full runs all the same."""
@@ -118,3 +106,10 @@ class Keeper:
             runs.save(self._path, record)
         except OSError as error:
             _log.error("the run record cannot be written: %s", error.strerror)
+
+
+def _exit_of(failure: BotFailedError | None) -> LastExit:
+    if failure is None:
+        return LastExit(at=now(), kind="stopped", code=0)
+    kind = failure.failure
+    return LastExit(at=now(), kind="failed", failure=kind.name, code=kind.code, reason=failure.reason)

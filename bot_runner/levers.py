@@ -97,7 +97,7 @@ class Interventions:
         return {"paused": paused}
 
     def _dead_letters(self, _: dict[str, Any]) -> dict[str, object]:
-        return dict(listing(self._letters))
+        return listing(self._letters)
 
     async def _retry_update(self, params: dict[str, Any]) -> dict[str, object]:
         """Hand the dead letters of ``update_ids`` to the application again."""

@@ -32,9 +32,9 @@ _FIELDS = ",".join(("MESSAGE", "MESSAGE_ID", "PRIORITY", *_FROM, *_ABOUT))
 _LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
 # The runner writes `logger: message`, and each further line of a record with an indent.
 _TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
-# What `bot-runner` prints on its way out, as a line of the journal is shown.
-# So many of each are looked at, for the newest of each.
+# So many errors of each bot are looked at, for the newest of each.
 _ERRORS_EACH = 20
+# What `bot-runner` prints on its way out, as a line of the journal is shown.
 _ERROR = re.compile(r"\S+ [A-Z]+ +error: ")
 _PERMIT = "run it as root, or join the group that may read journals: `usermod -aG systemd-journal USER`"
 _COMMAND = ("journalctl", "--quiet", "--all", "--output=json")

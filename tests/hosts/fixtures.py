@@ -1,6 +1,7 @@
 """Hosts for tests. A test module asks for them by ``pytest_plugins = ("tests.hosts.fixtures",)``.
 
 ``host``: a container with the toolkit in /opt/bot-toolkit, one for all tests of a module.
+``host_sandbox``: has that container serve the Bot API at the sandbox's usual address.
 ``new_host``: a function that boots one more, ended with the test; ``new_host(plain())``: without the toolkit.
 """
 
@@ -24,6 +25,11 @@ def host(containers_run: None) -> Iterator[Container]:
     container = Container(image.with_toolkit())
     yield container
     container.kill()
+
+
+@pytest.fixture(scope="module")
+def host_sandbox(host: Container) -> None:
+    host.run("toolkit", "sandbox", "--detach")
 
 
 @pytest.fixture

@@ -55,13 +55,8 @@ class Admin(Operator):
         return path
 
 
-@pytest.fixture(scope="module")
-def sandbox(host):
-    host.run("toolkit", "sandbox", "--detach")
-
-
 @pytest.fixture(scope="module", params=[SYSTEM_SYSTEMD, USER_SYSTEMD], ids=str)
-def admin(host, sandbox, request):
+def admin(host, host_sandbox, request):
     made = settle_in(host, request.param)
     made.__class__ = Admin
     made.run("up")

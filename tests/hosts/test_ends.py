@@ -11,13 +11,8 @@ pytest_plugins = ("tests.hosts.fixtures",)
 RUNNER = f"{OPT}/bin/bot-runner"
 
 
-@pytest.fixture(scope="module")
-def sandbox(host):
-    host.run("toolkit", "sandbox", "--detach")
-
-
 @pytest.fixture(scope="module", params=[SYSTEM_SYSTEMD, USER_SYSTEMD], ids=str)
-def fleet(host, sandbox, request):
+def fleet(host, host_sandbox, request):
     made = settle_in(host, request.param)
     # Volatile journals are not the user's own.
     host.run("usermod", "-aG", "systemd-journal", "admin")

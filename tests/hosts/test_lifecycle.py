@@ -11,13 +11,8 @@ ALL = ("alice", "bob", "carol")
 RUNNING = dict.fromkeys(ALL, "RUNNING")
 
 
-@pytest.fixture(scope="module")
-def sandbox(host):
-    host.run("toolkit", "sandbox", "--detach")
-
-
 @pytest.fixture(scope="module", params=PLACES, ids=str)
-def operator(host, sandbox, request):
+def operator(host, host_sandbox, request):
     """One fleet in each place, deployed once; each test leaves it with all bots running."""
     made = settle_in(host, request.param)
     assert made.run("up").stdout == "revision 1: 3 start; 3 of 3 running\n"

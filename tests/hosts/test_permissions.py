@@ -12,8 +12,7 @@ ADMIN = "admin"
 
 
 @pytest.fixture(scope="module")
-def fleet(host):
-    host.run("toolkit", "sandbox", "--detach")
+def fleet(host, host_sandbox):
     made = settle_in(host, SYSTEM_SYSTEMD)
     # As root of a hardened machine, on which what is to be everybody's to read is not there yet.
     host.sh('umask 077; rm -rf /etc/sysusers.d /etc/tmpfiles.d; toolkit -f "$1" up', made.file)

@@ -4,22 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from toolkit.cli.context import JsonFlag, Selectors, Wait, backend_of, invocation, parsed_seconds, selected
+from toolkit.cli.context import JsonFlag, Selectors, Wait, backend_of, invocation, seconds_option, selected
 from toolkit.cli.output import Progress, echo, emit_json, note
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from toolkit.observe import BotView
 
-Finish = Annotated[
-    float,
-    typer.Option(
-        "--wait",
-        help="Seconds in which updates under way must be finished.",
-        parser=parsed_seconds,
-        metavar="SECONDS",
-    ),
-]
+Finish = Annotated[float, seconds_option("--wait", "Seconds in which updates under way must be finished.")]
 app = typer.Typer(help="Start, stop, restart and pause bots.", no_args_is_help=True)
 
 

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,12 +23,7 @@ LONGEST_S = 7 * 24 * 3600.0
 MOST_LINES = 1_000_000
 
 
-def parsed_seconds(text: str | float) -> float:
-    """The value of an option that takes seconds.
-
-    Raises:
-        typer.BadParameter: it is no number of them.
-    """
+def _seconds(text: str | float) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -38,12 +33,12 @@ def parsed_seconds(text: str | float) -> float:
     return value
 
 
-Wait = Annotated[
-    float,
-    typer.Option(
-        "--wait", help="Seconds in which a bot must get ready.", parser=parsed_seconds, metavar="SECONDS"
-    ),
-]
+def seconds_option(name: str, help_text: str) -> Any:
+    """An option that takes seconds."""
+    return typer.Option(name, help=help_text, parser=_seconds, metavar="SECONDS")
+
+
+Wait = Annotated[float, seconds_option("--wait", "Seconds in which a bot must get ready.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.context import JsonFlag, parsed_seconds
+from toolkit.cli.context import JsonFlag, seconds_option
 from toolkit.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ BotName = Annotated[
     str,
     typer.Argument(metavar="BOT", help="A bot of the fleet; with --url its numeric id."),
 ]
-AnswerWait = Annotated[
-    float,
-    typer.Option("--wait", help="Seconds to wait for an answer.", parser=parsed_seconds, metavar="SECONDS"),
-]
+AnswerWait = Annotated[float, seconds_option("--wait", "Seconds to wait for an answer.")]
 Url = Annotated[
     str, typer.Option("--url", help="The sandbox's URL; by default the bot's endpoint.", show_default=False)
 ]
@@ -124,9 +121,7 @@ def fault(
         str, typer.Argument(help="hang, drop, lost, garbage, delay, tls, or a status such as 401 or 429.")
     ],
     count: Annotated[int | None, typer.Option(help="For so many calls.", min=1)] = None,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", help="For so long.", parser=parsed_seconds, metavar="SECONDS")
-    ] = None,
+    seconds: Annotated[float | None, seconds_option("--seconds", "For so long.")] = None,
     retry_after: Annotated[int, typer.Option(help="Seconds that a 429 asks for.", min=0)] = 0,
     delay_ms: Annotated[int, typer.Option(help="How late it strikes.", min=0, max=604_800_000)] = 0,
     url: Url = "",

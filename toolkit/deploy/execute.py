@@ -1,6 +1,7 @@
 """Put a fleet in force: look, plan, and have the steps taken."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from toolkit import ground, revisions
 from toolkit.backends import Backend
@@ -38,33 +39,25 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
     ):
         if not options.take_over:
             need_owner(history.owner(), fleet.name, fleet.file, _NOT_OURS)
-        alive = backend.alive()
-        if not alive and paths.place != PRIVATE_SUPERVISORD:
-            backend.launch()  # which is refused in its own words: the service is another's
-            alive = True
-        if not alive and not options.launch:
-            raise RefusedError(
-                f"the supervisor of fleet {fleet.name} is not running", "start it with `toolkit up`"
-            )
+        alive = _runs(paths, backend, may_launch=options.launch)
         prepared = prepare(fleet, paths, history.held())
         altered = backend.altered(list(prepared.wanted))
         refuse_masked(altered)
         ground.make(prepared.folders)
-        kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         if not alive:
-            for bot in sweep(
-                paths, max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
-            ):
+            stop_s = max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
+            for bot in sweep(paths, stop_s):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
+        kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         applied = history.applied()
         found = in_force(paths, applied, kinds, backend)
         steps = plan(prepared.wanted, found)
         report = Report(steps, altered=altered)
         by_path = {file.path: file for file in prepared.files}
+        work = Work(prepared, backend, history, options, by_path, found, altered)
         history.claim(fleet.file)
         forgotten = prepared.wanted.keys() - applied.keys()
         if alive and not forgotten and all(step.action is Action.NOTHING for step in steps):
-            work = Work(prepared, backend, history, 0, options, by_path, found, altered)
             refresh(work, steps)
             work.reload(steps)
             history.note_sources(fleet.sources)
@@ -72,7 +65,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
             return report
         backend.check(prepared.files)
         report.revision = history.begin(fleet.file, prepared.files)
-        work = Work(prepared, backend, history, report.revision, options, by_path, found, altered)
+        work = replace(work, revision=report.revision)
         whole = False
         try:
             (apply if alive else launch)(work, steps, report)
@@ -83,6 +76,23 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         if whole:
             history.note_sources(fleet.sources)
         return report
+
+
+def _runs(paths: FleetPaths, backend: Backend, *, may_launch: bool) -> bool:
+    """Whether the supervisor runs; another's is launched right away, which it refuses in its own words.
+
+    Raises:
+        RefusedError: it does not, and may not be launched.
+    """
+    if backend.alive():
+        return True
+    if paths.place != PRIVATE_SUPERVISORD:
+        backend.launch()
+        return True
+    if not may_launch:
+        message = f"the supervisor of fleet {paths.fleet} is not running"
+        raise RefusedError(message, "start it with `toolkit up`")
+    return False
 
 
 def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> tuple[list[Step], Sequence[Alteration]]:

@@ -89,4 +89,5 @@ def _account(user: str, group: str) -> Account | None:
     if not user:
         return Account("other users", _NOBODY, gids)
     named = account(user)
+    # The unit's Group= takes the place of the user's own, which is the first.
     return named and Account(named.name, named.uid, (*gids, *named.gids[1:]))

@@ -68,16 +68,23 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every step needs."""
+    """What every step needs.
+
+    Parameters:
+        by_path: the rendered files.
+        found: what was in force for each bot.
+        altered: what others had done to units.
+        revision: the number of what is being put in force; 0 where nothing is.
+    """
 
     prepared: Prepared
     backend: Backend
     history: Revisions
-    number: int
     options: Options
     by_path: dict[Path, RenderedFile]
     found: Mapping[str, InForce]
     altered: Sequence[Alteration]
+    revision: int = 0
     touched: list[Path] = field(default_factory=list)
 
     @property
@@ -138,7 +145,7 @@ class Work:
                 self.backend.name,
                 wanted[bot].unit_hash,
                 wanted[bot].bot_file.fingerprint(),
-                self.number,
+                self.revision,
             )
             for bot in bots
         )

@@ -1,7 +1,7 @@
 """What tells the fleet's units from others; apart from the rest, so that who only looks loads little."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from toolkit.paths import FleetPaths
 
@@ -32,6 +32,24 @@ def drop_ins_of_others(paths: Iterable[str]) -> list[str]:
     is for all services.
     """
     return [path for path in paths if not path.startswith(_SHIPPED) and not is_live_limit(path)]
+
+
+def unread_drop_ins(found: Iterable[str], read: Collection[str]) -> list[str]:
+    """Those drop-ins beside a unit's file that systemd does not know.
+
+    It does not notice a unit's first one by itself: it knows the folders of its last reload alone.
+    """
+    return [path for path in found if path not in read]
+
+
+def systemctl(*, is_system: bool) -> str:
+    """The command for the machine's manager, or for the user's own."""
+    return "systemctl" if is_system else "systemctl --user"
+
+
+def unmask(command: str, unit: str) -> str:
+    """What brings a masked unit back: the hint."""
+    return f"`{command} unmask {unit}`, then `toolkit deploy`"
 
 
 def is_live_limit(path: str) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from toolkit.render.systemd_marks import drop_ins_of_others
+from toolkit.render import systemd_marks
 from toolkit.verify.check import Check, Outcome, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
@@ -46,7 +46,7 @@ _FILTERED = "2"
 
 def checks(wanted: Expected, bot: Bot) -> list[Check]:
     """Those of a bot's unit."""
-    name, systemctl = _service(bot), "systemctl" if wanted.is_system else "systemctl --user"
+    name, systemctl = _service(bot), systemd_marks.systemctl(is_system=wanted.is_system)
     enable = f"`toolkit admin start-bot {bot.name}`, or `stop-bot` where it is to stay down"
     made = [
         Check(
@@ -125,7 +125,7 @@ def _loaded(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
     if not found:
         return skipped("systemd cannot be asked")
     if found.get("LoadState") == "masked":
-        hint = f"`{systemctl} unmask {_service(bot)}`, then `toolkit deploy`"
+        hint = systemd_marks.unmask(systemctl, _service(bot))
         return judged("its unit is masked: systemd does not start it", hint=hint)
     if facts.texts.get(bot.unit.path, bot.unit.text) != bot.unit.text:
         return skipped("its file was edited: see `unit-file`")
@@ -138,9 +138,9 @@ def _loaded(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
 
 
 def _unread(bot: Bot, found: Mapping[str, str], facts: Facts) -> str:
-    """Drop-ins that systemd does not know. It does not notice the first one of a unit by itself."""
+    """Drop-ins that systemd does not know, in words."""
     known = found.get("DropInPaths", "").split()
-    unread = [path for path in facts.drop_ins.get(bot.unit.path, ()) if path not in known]
+    unread = systemd_marks.unread_drop_ins(facts.drop_ins.get(bot.unit.path, ()), known)
     return f": {', '.join(unread)}" if unread else ""
 
 
@@ -166,7 +166,7 @@ def _drop_ins(bot: Bot, facts: Facts) -> Verdict:
     found = facts.units.get(_service(bot))
     if not found:
         return skipped("systemd cannot be asked")
-    others = drop_ins_of_others(found.get("DropInPaths", "").split())
+    others = systemd_marks.drop_ins_of_others(found.get("DropInPaths", "").split())
     if others and _sandbox(bot, facts).outcome is Outcome.FAILED:
         return skipped("they open its sandbox: see `sandbox`")
     if others and limit_faults(bot, facts):

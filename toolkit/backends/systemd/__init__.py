@@ -60,7 +60,7 @@ class Systemd:
 
     @property
     def _systemctl(self) -> str:
-        return "systemctl" if self._paths.is_system else "systemctl --user"
+        return marks.systemctl(is_system=self._paths.is_system)
 
     def fleeting(self) -> str:
         """A user's manager ends with the last session, unless the user lingers: loginctl(1)."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.backends.altered import Alteration, Kind
 from toolkit.backends.systemd.manager import Manager
-from toolkit.render.systemd_marks import drop_ins_of_others
+from toolkit.render.systemd_marks import drop_ins_of_others, unmask, unread_drop_ins
 
 # org.freedesktop.systemd1(5), the interface of units.
 PROPERTIES = ("LoadState", "DropInPaths", "NeedDaemonReload")
@@ -38,16 +38,14 @@ def is_masked(file: Path) -> bool:
 def _of_unit(file: Path, facts: Mapping[str, Any], systemctl: str) -> Iterator[Alteration]:
     unit = file.name
     if is_masked(file) or facts.get("LoadState") == "masked":
-        hint = f"`{systemctl} unmask {unit}`, then `toolkit deploy`"
-        yield Alteration(unit, Kind.MASKED, "is masked: systemd does not start it", hint)
+        yield Alteration(unit, Kind.MASKED, "is masked: systemd does not start it", unmask(systemctl, unit))
         return
     read = facts.get("DropInPaths") or []
     if others := drop_ins_of_others(read):
         hint = f"`{systemctl} cat {unit}` shows it, `{systemctl} revert {unit}` takes it away"
         yield Alteration(unit, Kind.OVERRIDDEN, f"is overridden by {', '.join(others)}", hint)
-    # systemd does not notice a unit's first drop-in: it knows the folders of its last reload alone.
-    found = [path for path in sorted(Path(f"{file}.d").glob("*.conf")) if path.is_file()]
-    unread = [str(path) for path in found if str(path) not in read]
+    found = [str(path) for path in sorted(Path(f"{file}.d").glob("*.conf")) if path.is_file()]
+    unread = unread_drop_ins(found, read)
     if unread or facts.get("NeedDaemonReload"):
         what = ", ".join(unread) or f"{file}, or a drop-in of it"
         hint = f"`{systemctl} daemon-reload`, and `toolkit deploy` too, has systemd read it"
