@@ -8,7 +8,8 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from toolkit.backends import Backend, NotRunningError, Phase, UnitStatus
+from toolkit.backends import Backend, NotRunningError, Phase, SocketGoneError, UnitStatus
+from toolkit.errors import BackendError
 from toolkit.ipc.client import Asked, Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.paths import FleetPaths
@@ -21,6 +22,7 @@ ANSWER_S = 2.0
 HATCHING_S = 15.0
 # One that supervisord has just begun has to load first, with all others of a machine that boots.
 LOADING_S = 300.0
+_ALONE = "runs without its supervisor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,30 +95,49 @@ def observe(
     """
     # The bots answer while the supervisor is asked.
     asked = Asked({bot: paths.control_socket(bot) for bot in bots}, "status", timeout_s=answer_s)
-    units: dict[str, UnitStatus] | None
+    units: dict[str, UnitStatus] | None = None
+    silence: BackendError | None = None
     try:
         units = backend.units()
-    except NotRunningError:
-        units = None
+    except (NotRunningError, SocketGoneError) as error:
+        silence = error
     finally:
         answers = {bot: understood(answer) for bot, answer in asked.answers().items()}
-    known = {bot: _unit_of(bot, units, installed=units is None and paths.unit(bot).exists()) for bot in bots}
+    known = {bot: _unit_of(paths, bot, units, silence) for bot in bots}
     silent = [unit for bot, unit in known.items() if isinstance(answers[bot], Failure)]
     if silent and units is not None:
         known |= backend.closer(silent)
-    views = []
-    for bot, kind in bots.items():
-        unit = known[bot]
-        answer = answers[bot]
-        if not isinstance(answer, Failure):
-            views.append(view_of_answer(kind, backend.name, unit, answer))
-        else:
-            record = _record(paths.run_record(bot))
-            view = view_of_silence(kind, backend.name, unit, record, answer, now=time.time())
-            if is_untold(view):
-                view = with_words(view, _last_words(paths.stray_log(bot), record))
-            views.append(view)
-    return views
+    return [_view(paths, kind, backend.name, known[bot], answers[bot], silence) for bot, kind in bots.items()]
+
+
+def _view(
+    paths: FleetPaths,
+    kind: str,
+    backend: str,
+    unit: UnitStatus,
+    answer: dict[str, Any] | Failure,
+    silence: BackendError | None,
+) -> BotView:
+    """One bot's view; what its supervisor would tell of a process is found out where that is silent."""
+    if not isinstance(answer, Failure):
+        if not silence:
+            return view_of_answer(kind, backend, unit, answer)
+        return _unasked(view_of_answer(kind, backend, replace(unit, phase=Phase.RUNNING), answer), silence)
+    record, living = _record(paths, unit.bot)
+    if silence and living:
+        unit = replace(unit, phase=Phase.RUNNING, pid=living)
+    view = view_of_silence(kind, backend, unit, record, answer, now=time.time())
+    if is_untold(view):
+        view = with_words(view, _last_words(paths.stray_log(unit.bot), record))
+    return _unasked(view, silence) if silence and living else view
+
+
+def _unasked(view: BotView, silence: BackendError) -> BotView:
+    """A bot that runs while its supervisor cannot be asked, with that said. Pure."""
+    lost = isinstance(silence, SocketGoneError)
+    words = silence.message if lost else _ALONE
+    reason = "; ".join(filter(None, (view.reason, words)))
+    return replace(view, reason=reason, hint=silence.hint if lost else view.hint)
 
 
 _NUMBER, _COUNT = (int, float, NoneType), (int, NoneType)
@@ -144,10 +165,12 @@ def understood(answer: object) -> dict[str, Any] | Failure:
     return Failure(FailureKind.PROTOCOL, "its answer cannot be understood")
 
 
-def _record(path: Path) -> "RunRecord":
-    from toolkit import run_record  # costs 8 ms, and is needed for bots that do not run alone
+def _record(paths: FleetPaths, bot: str) -> "tuple[RunRecord, int | None]":
+    """A bot's run record, and the process that it names if that lives."""
+    from toolkit import run_record  # costs 8 ms, and is needed for bots that do not answer alone
 
-    return run_record.read(path)
+    record = run_record.read(paths.run_record(bot))
+    return record, run_record.living(record, paths.botfile(bot))
 
 
 def _last_words(stray_log: Path, record: "RunRecord") -> str:
@@ -156,11 +179,16 @@ def _last_words(stray_log: Path, record: "RunRecord") -> str:
     return last_words.of(stray_log, _seconds(record.started_at))
 
 
-def _unit_of(bot: str, units: Mapping[str, UnitStatus] | None, *, installed: bool) -> UnitStatus:
-    if units is None:
-        phase = Phase.STOPPED if installed else Phase.ABSENT
-        return UnitStatus(bot, phase, detail="the supervisor is not running" if installed else "")
-    return units.get(bot) or UnitStatus(bot, Phase.ABSENT)
+def _unit_of(
+    paths: FleetPaths, bot: str, units: Mapping[str, UnitStatus] | None, silence: BackendError | None
+) -> UnitStatus:
+    """A unit as its supervisor tells it, or where that is silent, by its file."""
+    if units is not None:
+        return units.get(bot) or UnitStatus(bot, Phase.ABSENT)
+    if not paths.unit(bot).exists():
+        return UnitStatus(bot, Phase.ABSENT)
+    lost = silence.message if isinstance(silence, SocketGoneError) else ""
+    return UnitStatus(bot, Phase.STOPPED, detail=lost or "the supervisor is not running")
 
 
 def view_of_silence(
@@ -224,7 +252,7 @@ def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, 
     if unit.phase is Phase.STOPPING:
         state = State.STOPPING
     elif unit.phase not in (Phase.RUNNING, Phase.STARTING):
-        reason = "; ".join(filter(None, (reason, "runs without its supervisor")))
+        reason = "; ".join(filter(None, (reason, _ALONE)))
     last_exit = answer.get("last_exit") or {}
     troubled = state in (State.BACKOFF, State.QUARANTINED)
     failure = FailureClass.of(str(last_exit.get("failure", ""))) if troubled else None

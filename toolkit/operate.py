@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolkit import revisions
-from toolkit.backends import STOP_S, UP, Backend, Phase
+from toolkit.backends import STOP_S, UP, Backend, Phase, SocketGoneError
 from toolkit.backends.altered import refuse_masked
-from toolkit.deploy.leftovers import sweep
+from toolkit.deploy.leftovers import runners, sweep
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.settle import settle, steady
 from toolkit.deploy.stopping import stop_s
@@ -76,13 +76,12 @@ def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend, tell: Tel
     Raises:
         RefusedError: it is not permitted; nothing was changed.
     """
-    with (
-        changing(paths.lock, "toolkit admin stop-bot"),
-        _kept(paths, backend, list(bots), enabled=False, tell=tell),
-    ):
-        if backend.alive():
-            backend.stop(list(bots), stop_s(paths, list(bots)))
-            _forget_failures(paths, bots, backend)
+    with changing(paths.lock, "toolkit admin stop-bot"):
+        alive = backend.alive()
+        with _kept(paths, backend, list(bots), enabled=False, tell=tell):
+            if alive:
+                backend.stop(list(bots), stop_s(paths, list(bots)))
+                _forget_failures(paths, bots, backend)
     return observe(paths, bots, backend)
 
 
@@ -184,18 +183,26 @@ def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_super
 
     Raises:
         RefusedError: the fleet was deployed from another fleet file.
+        SocketGoneError: the supervisor runs and cannot be asked, and it is not to be ended.
     """
     command = "down" if end_supervisor else "admin shutdown-system"
     with changing(paths.lock, f"toolkit {command}"):
         _need_owner(paths, fleet_file, command)
-        units = backend.units() if backend.alive() else None
+        units, lost = None, False
+        try:
+            units = backend.units() if backend.alive() else None
+        except SocketGoneError:
+            if not end_supervisor or paths.place != PRIVATE_SUPERVISORD:
+                raise
+            lost = True
+            backend.end(stop_s(paths, list(runners(paths))))
         if units is not None:
             backend.stop(list(units), stop_s(paths, list(units)))
             if end_supervisor:
                 backend.end()
         left = [] if backend.alive() else sweep(paths, STOP_S)
     if paths.place == PRIVATE_SUPERVISORD:
-        return units is not None or bool(left)
+        return units is not None or lost or bool(left)
     return bool(left) or any(unit.phase in UP for unit in (units or {}).values())
 
 

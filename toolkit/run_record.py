@@ -1,5 +1,6 @@
 """The run record: a runner's own memory of its starts, read by everything that shows a bot."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +61,21 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def restarts(self) -> int:
         """Starts since the last orderly stop that nobody asked for: all but the first."""
         return max(0, self.starts - 1)
+
+
+def living(record: RunRecord, bot_file: Path) -> int | None:
+    """The process id of the present run, if that process lives and still is this bot's.
+
+    Parameters:
+        bot_file: the bot's, which its process was started with.
+    """
+    if record.pid is None:
+        return None
+    try:
+        arguments = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return record.pid if os.fsencode(bot_file) in arguments else None
 
 
 def read(path: Path) -> RunRecord:

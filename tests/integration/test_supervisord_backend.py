@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from toolkit import backends
-from toolkit.backends import HungError, Phase
+from toolkit.backends import HungError, Phase, SocketGoneError
 from toolkit.backends.supervisord import Supervisord, daemon
 from toolkit.backends.supervisord.start import nudge
 from toolkit.deploy.settle import settle
@@ -361,13 +361,55 @@ def test_a_busy_supervisord_is_waited_for_while_bots_start(place):
         os.kill(supervisor, signal.SIGCONT)
 
 
-def test_a_supervisord_without_its_socket_gets_no_twin(place):
+def test_a_supervisord_without_its_socket_is_told_alike_by_all_and_gets_no_twin(place):
+    place.install("alice")
     place.backend.launch()
+    supervisor = place.supervisor()
     place.backend._rpc.close()
     place.paths.supervisor_socket.unlink()
-    for call in (place.backend.alive, place.backend.launch):
-        with pytest.raises(BackendError, match="runs but does not listen"):
+    other = Supervisord(FleetPaths("demo", place.paths.home))
+    for call in (other.alive, other.launch, other.units, lambda: other.start(["alice"])):
+        with pytest.raises(
+            SocketGoneError, match=rf"runs \(pid {supervisor}\), but its socket .* is gone"
+        ) as caught:
             call()
+        assert "`toolkit down`" in caught.value.hint
+
+
+def test_a_supervisord_without_its_socket_is_ended_with_its_programs_in_parallel(place):
+    # Each ends once all were told to.
+    script = place.script(
+        "sociable",
+        """cd "$1"
+trap 'touch told.$2; until [ -e told.0 ] && [ -e told.1 ] && [ -e told.2 ]; do sleep 0.02; done; exit 7' TERM
+touch began.$2
+while :; do sleep 0.02; done""",
+    )
+    for number in range(3):
+        place.install(f"bot{number}", f"{script} {place.paths.home} {number}", stopwaitsecs=30)
+    place.backend.launch()
+    wait_for(lambda: all((place.paths.home / f"began.{number}").exists() for number in range(3)))
+    programs, supervisor = place.pids().values(), psutil.Process(place.supervisor())
+    place.paths.supervisor_socket.unlink()
+    Supervisord(place.paths).end(30)
+    assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
+    assert not any(psutil.pid_exists(pid) for pid in programs)
+    assert place.paths.supervisor_log.read_text().count("(exit status 7") == 3
+    assert not place.paths.supervisor_pidfile.exists()
+    assert not Supervisord(place.paths).alive()
+
+
+def test_another_process_with_the_recorded_pid_is_left_alone(place):
+    command = [sys.executable, "-c", "input()", str(place.paths.supervisord_conf)]
+    stranger = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        place.paths.supervisor_pidfile.write_text(f"{stranger.pid}\n")
+        assert not place.backend.alive()
+        assert place.backend.end() == ()
+        assert stranger.poll() is None
+    finally:
+        stranger.communicate(b"\n")
+        place.paths.supervisor_pidfile.unlink()
 
 
 def test_a_socket_of_another_supervisord_is_no_fleet(place):

@@ -54,6 +54,10 @@ class NotRunningError(BackendError):
     """The supervisor does not run."""
 
 
+class SocketGoneError(BackendError):
+    """The supervisor runs, and nobody can ask it: its socket was taken away. It can still be ended."""
+
+
 class HungError(BackendError):
     """The supervisor took the call and gave no answer in time: it is stopped, or busy."""
 
@@ -79,8 +83,12 @@ class Backend(Protocol):
         """Start the supervisor with the installed units; those with autostart come up."""
         ...
 
-    def end(self) -> Sequence[str]:
-        """End the supervisor, after its bots; give those programs that had to be killed."""
+    def end(self, deadline_s: float = 60.0) -> Sequence[str]:
+        """End the supervisor, after its bots; give those programs that had to be killed.
+
+        Parameters:
+            deadline_s: seconds for the bots, where they still run, and again for the supervisor.
+        """
         ...
 
     def units(self) -> dict[str, UnitStatus]:
@@ -88,6 +96,7 @@ class Backend(Protocol):
 
         Raises:
             NotRunningError: the supervisor does not run.
+            SocketGoneError: it runs, and cannot be asked.
         """
         ...
 

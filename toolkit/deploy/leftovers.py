@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from toolkit import run_record
 from toolkit.errors import BackendError
 from toolkit.ipc.client import ask_many
 from toolkit.paths import FleetPaths
+from toolkit.run_record import living, read
 
 ANSWER_S = 1.0
 POLL_S = 0.05
@@ -28,7 +28,7 @@ def sweep(paths: FleetPaths, deadline_s: float) -> list[str]:
     Raises:
         BackendError: one could not be ended.
     """
-    running = _running(paths)
+    running = runners(paths)
     if not running:
         return []
     ask_many({bot: paths.control_socket(bot) for bot in running}, "stop", timeout_s=ANSWER_S)
@@ -43,20 +43,12 @@ def sweep(paths: FleetPaths, deadline_s: float) -> list[str]:
     return sorted(running)
 
 
-def _running(paths: FleetPaths) -> dict[str, int]:
+def runners(paths: FleetPaths) -> dict[str, int]:
     """The runners that live, by bot: the process that each run record names, if it is one of ours still."""
     folder = paths.home / "bots"
     bots = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    records = {bot: run_record.read(paths.run_record(bot)).pid for bot in bots}
-    return {bot: pid for bot, pid in records.items() if pid and _runs(pid, paths.botfile(bot))}
-
-
-def _runs(pid: int, bot_file: Path) -> bool:
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return os.fsencode(bot_file) in arguments
+    found = {bot: living(read(paths.run_record(bot)), paths.botfile(bot)) for bot in bots}
+    return {bot: pid for bot, pid in found.items() if pid}
 
 
 def _wait_gone(running: Mapping[str, int], deadline_s: float) -> dict[str, int]:

@@ -153,6 +153,35 @@ def test_a_hung_supervisor_is_told_by_its_deadline(up):
     assert up.states() == THREE
 
 
+def test_a_supervisor_whose_socket_is_gone_is_told_alike_by_all_and_ended_by_down(up):
+    before, bob = up.pids(), up.pids()["bob"]
+    socket = up.home / "run" / "supervisor.sock"
+    socket.unlink()
+    words = f"runs (pid {up.supervisor_pid()}), but its socket {socket} is gone"
+    for command in (
+        *(["admin", "restart-bot", "alice"], ["admin", "stop-bot", "alice"], ["admin", "shutdown-system"]),
+        *(["up"], ["deploy"], ["plan"]),
+    ):
+        told = up.run(*command, code=1)
+        assert words in told.stderr
+        assert "`toolkit down`" in told.stderr
+    os.kill(bob, signal.SIGSTOP)
+    bots = up.bots()
+    assert {name: bot["pid"] for name, bot in bots.items()} == before
+    assert {name: bot["state"] for name, bot in bots.items()} == THREE | {"bob": bots["bob"]["state"]}
+    assert bots["bob"]["state"] in ("STARTING", "DEGRADED")
+    assert all(words in bot["reason"] and "`toolkit down`" in bot["hint"] for bot in bots.values())
+    assert up.pids() == before
+    os.kill(bob, signal.SIGCONT)
+    assert up.run("down").stdout == "fleet test is down\n"
+    assert not up.runners()
+    for name in THREE:
+        record = json.loads((up.home / "bots" / name / "run.json").read_text())
+        assert (record["pid"], record["last_exit"]["kind"]) == (None, "stopped"), name
+    up.run("up")
+    assert up.states() == THREE
+
+
 def test_another_fleet_file_of_the_same_name_is_refused(up, short_dir, sandbox):
     other = short_dir / "g"
     up.run("init", str(other), "--name", "test", "--endpoint", sandbox.url)

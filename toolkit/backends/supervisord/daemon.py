@@ -18,7 +18,10 @@ from toolkit.paths import FleetPaths
 # What belongs to the caller's own supervisor: a bot that inherited it would report to the wrong one.
 _FOREIGN = re.compile(r"NOTIFY_SOCKET|WATCHDOG_\w*|LISTEN_\w*|SUPERVISOR_\w*|INVOCATION_ID|JOURNAL_STREAM")
 _START_S = 30.0
+_LAST_MOMENT_S = 1.0
 _LAST_LINES = 5
+# As a module and as an installed script.
+_PROGRAMS = ("supervisor.supervisord", "supervisord")
 # A program takes a pipe each for input and output and its log file; with errors apart, two more.
 _FILES_EACH, _FILES_EACH_AT_MOST, _OWN_FILES = 3, 5, 64
 
@@ -93,12 +96,71 @@ def recorded_pid(paths: FleetPaths) -> int | None:
 
 
 def is_ours(pid: int, paths: FleetPaths) -> bool:
-    """Whether a process is a supervisord with this fleet's configuration."""
+    """Whether a process is a supervisord, or its fork, with this fleet's configuration."""
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return os.fsencode(paths.supervisord_conf) in arguments
+    is_supervisord = any(Path(os.fsdecode(each)).name in _PROGRAMS for each in arguments)
+    return is_supervisord and os.fsencode(paths.supervisord_conf) in arguments
+
+
+def staying_pid(paths: FleetPaths) -> int | None:
+    """The same, but for one that is just ending: it closes its socket a moment before it has gone."""
+    pid = recorded_pid(paths)
+    if pid is None:
+        return None
+    with _opened(pid) as process:
+        return None if process is None or _ended(process, _LAST_MOMENT_S) else pid
+
+
+def terminate(paths: FleetPaths, deadline_s: float) -> None:
+    """End the recorded supervisord without asking it: by SIGTERM to it, and to its programs in parallel.
+
+    Parameters:
+        deadline_s: seconds after which it is killed; its bots end by themselves then.
+
+    Raises:
+        BackendError: it lives even so.
+    """
+    pid = recorded_pid(paths)
+    if pid is None:
+        return
+    with _opened(pid) as process:
+        if process is None or not is_ours(pid, paths):
+            return
+        # Told first: one that is ending starts no program anew.
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        for child in _children(pid):
+            # It would stop them one after another. One that is no program yet has to wait for that.
+            with _opened(child) as program:
+                if program is not None and child in _children(pid) and not is_ours(child, paths):
+                    with suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(program, signal.SIGTERM)
+        wait_gone(process, deadline_s)
+    for stale in (paths.supervisor_socket, paths.supervisor_pidfile):
+        stale.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(pid: int) -> Iterator[int | None]:
+    """A process's pidfd; None where it has gone."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield process
+    finally:
+        os.close(process)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    except OSError:
+        return []
 
 
 def make_room(pid: int, programs: int) -> None:

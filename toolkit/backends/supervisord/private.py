@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from toolkit.backends import HungError, NotRunningError
+from toolkit.backends import HungError, NotRunningError, SocketGoneError
 from toolkit.backends.supervisord import daemon, rpc
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import FaultError, Rpc
@@ -35,22 +35,21 @@ class PrivateDaemon:
             pidfile=paths.supervisor_pidfile,
             start_hint="start it with `toolkit up`",
             permission_hint="run it as the user who started the fleet",
+            living=lambda: daemon.staying_pid(paths),
+            lost_hint="`toolkit down` ends it and its bots, then `toolkit up` starts them again",
         )
 
     def pid(self, call: Rpc) -> int | None:
         """Its process id, None if none runs.
 
         Raises:
+            SocketGoneError: one runs that cannot be asked.
             BackendError: one runs that does not answer, is ending, or is not this fleet's.
         """
         try:
             answers = call.many([("supervisor.getIdentification",), ("supervisor.getPID",)])
         except NotRunningError:
-            pid = daemon.recorded_pid(self._paths)
-            if pid is None:
-                return None
-            message = f"the supervisord of fleet {self._paths.fleet} (pid {pid}) runs but does not listen"
-            raise BackendError(message, f"it is just ending, or `kill {pid}` ends it; {_GONE}") from None
+            return None
         for answer in answers:
             if isinstance(answer, FaultError):
                 raise answer
@@ -88,6 +87,9 @@ class PrivateDaemon:
         """
         try:
             pid = self.pid(call)
+        except SocketGoneError:
+            daemon.terminate(self._paths, deadline_s)
+            return ()
         except FaultError as fault:
             pid = daemon.recorded_pid(self._paths)
             if fault.code != rpc.SHUTDOWN_STATE or pid is None:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from toolkit.backends import HungError, NotRunningError
+from toolkit.backends import HungError, NotRunningError, SocketGoneError
 from toolkit.backends.supervisord import codec
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.errors import BackendError, RefusedError
@@ -69,7 +69,8 @@ class Rpc:
         """One call's result.
 
         Raises:
-            FaultError, NotRunningError, HungError, BackendError, RefusedError: no permission.
+            FaultError, NotRunningError, SocketGoneError, HungError, BackendError.
+            RefusedError: no permission.
         """
         value, is_fault = codec.decode(
             self._exchange(codec.encode(method, params), timeout_s or self._timeout_s)
@@ -106,12 +107,12 @@ class Rpc:
         except (TimeoutError, BlockingIOError):  # the latter: its backlog is full
             self.close()
             raise self._hung(timeout_s) from None
-        except (ConnectionError, FileNotFoundError):
+        except (ConnectionError, FileNotFoundError) as error:
             # A kept connection may be to a supervisord that has gone; the calls used here can be repeated.
             self.close()
             if kept:
                 return self._exchange(body, timeout_s)
-            raise NotRunningError(f"{self._reach.name} is not running", self._reach.start_hint) from None
+            raise self._nobody(error) from None
         except OSError as error:
             self.close()
             raise self._unreachable(error) from None
@@ -135,6 +136,17 @@ class Rpc:
             f"{self._reach.name} gave no answer within {timeout_s:g} s",
             f"it is stopped or busy; its process id is in {self._reach.pidfile}:"
             " `kill -CONT` wakes a stopped one",
+        )
+
+    def _nobody(self, error: OSError) -> BackendError:
+        """Nobody listens: it does not run, or its socket was taken away."""
+        reach = self._reach
+        pid = reach.living()
+        if pid is None:
+            return NotRunningError(f"{reach.name} is not running", reach.start_hint)
+        lost = "is gone" if isinstance(error, FileNotFoundError) else "is not its own any more"
+        return SocketGoneError(
+            f"{reach.name} runs (pid {pid}), but its socket {reach.socket} {lost}", reach.lost_hint
         )
 
     def _unreachable(self, error: OSError) -> Exception:

@@ -75,11 +75,11 @@ class Systemd:
         jobs.wait(START_S)
         complain(jobs, self._manager)
 
-    def end(self) -> tuple[str, ...]:
+    def end(self, deadline_s: float = STOP_S) -> tuple[str, ...]:
         """Stop the fleet's target, and with it all bots. systemd itself goes on."""
         # The target's own job does not wait for those of its bots.
         services = [self._paths.service(bot) for bot in self.units()]
-        stop(self._manager, [self._paths.target, *services], STOP_S)
+        stop(self._manager, [self._paths.target, *services], deadline_s)
         return ()
 
     def units(self) -> dict[str, UnitStatus]:
