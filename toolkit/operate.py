@@ -14,14 +14,16 @@ from toolkit.deploy.settle import settle, steady
 from toolkit.deploy.stopping import stop_s
 from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
-from toolkit.ipc.protocol import REFUSED
+from toolkit.ipc.protocol import REFUSED, TIMEOUT
 from toolkit.lifecycle import DOWN, State
 from toolkit.lock import changing
-from toolkit.observe import ANSWER_S, BotView, observe
+from toolkit.observe import BotView, observe
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
 
 Tell = Callable[[str], None]
+# Seconds that a bot has to take a pause or its end.
+_ASKED_S = 5.0
 _FAILED = (State.FAILED, State.QUARANTINED)
 Progress = Callable[[int, int], None]
 
@@ -150,7 +152,7 @@ def pause(
     verb = "pause" if paused else "resume"
     sockets = {bot: paths.control_socket(bot) for bot in bots}
     with changing(paths.lock, f"toolkit admin {verb}-bot"):
-        answers = ask_many(sockets, verb, timeout_s=ANSWER_S)
+        answers = ask_many(sockets, verb, timeout_s=_ASKED_S)
     refused = {
         bot: answer.message
         for bot, answer in answers.items()
@@ -159,17 +161,23 @@ def pause(
     if refused.keys() == bots.keys():
         raise RefusedError("; ".join(f"{bot}: {words}" for bot, words in refused.items()))
 
+    # A call that was not answered has lapsed: to wait for its effect would be in vain.
+    missed = {bot: answer for bot, answer in answers.items() if isinstance(answer, Failure)}
+
     def rests(view: BotView) -> bool:
-        if view.name in refused or view.state in DOWN:
+        if view.name in missed or view.state in DOWN:
             return True
         if paused:
             return view.state is State.PAUSED and not view.details.get("unfinished")
         return view.state in {State.RUNNING, State.DEGRADED}
 
     views = settle(paths, bots, backend, wait_s, progress, rests)
-    return [
-        replace(view, reason=refused[view.name], hint="") if view.name in refused else view for view in views
-    ]
+    told = refused | {
+        bot: f"not {verb}d: {failure.message}"
+        for bot, failure in missed.items()
+        if failure.kind is FailureKind.HUNG or failure.code == TIMEOUT
+    }
+    return [replace(view, reason=told[view.name], hint="") if view.name in told else view for view in views]
 
 
 def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_supervisor: bool) -> bool:

@@ -94,10 +94,12 @@ def well(_: bytes) -> bytes:
 
 
 def test_one_bot_is_asked_and_answers(bots):
-    path = bots.bot("alice", well)
+    path, before = bots.bot("alice", well), time.monotonic()
     with bots:
         assert ask(path, "status", {"full": True}, timeout_s=5) == {"state": "RUNNING"}
-    assert bots.asked == [protocol.Request(1, "status", {"full": True})]
+    (asked,) = bots.asked
+    assert asked == protocol.Request(1, "status", {"full": True}, asked.deadline)
+    assert before < asked.deadline < time.monotonic() + 5
 
 
 def test_null_is_an_answer(bots):

@@ -8,6 +8,7 @@ import select
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,11 @@ def path(short_dir: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def served(path: Path, **more: Any) -> Iterator[Path]:
+def served(path: Path, more_methods: dict[str, Any] | None = None, **more: Any) -> Iterator[Path]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = ControlServer(path, METHODS, 0o660, BOUNDS, **more)
+    server = ControlServer(path, METHODS | (more_methods or {}), 0o660, BOUNDS, **more)
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
     yield path
     asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
@@ -132,6 +133,18 @@ def test_what_cannot_be_answered_gets_its_code_and_the_connection_goes_on(path, 
         assert SECRET not in json.dumps(answer)
         made.sendall(call(Request(2, "echo")))
         assert answers(made)[0]["id"] == 2
+
+
+def test_a_call_after_its_deadline_is_not_done(short_dir):
+    done = []
+    methods = {"do": lambda params: done.append(params["what"])}
+    with served(short_dir / "s", methods) as path, peer(path) as made:
+        made.sendall(call(Request(1, "do", {"what": "late"}, time.monotonic() - 0.001)))
+        made.sendall(call(Request(2, "do", {"what": "in time"}, time.monotonic() + 60)))
+        late, in_time = answers(made, 2)
+    assert (code(late), in_time["result"]) == (protocol.TIMEOUT, None)
+    assert "not done" in late["error"]["message"]
+    assert done == ["in time"]
 
 
 def test_a_notification_is_done_and_not_answered(path):

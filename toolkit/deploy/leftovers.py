@@ -31,7 +31,8 @@ def sweep(paths: FleetPaths, deadline_s: float) -> list[str]:
     running = runners(paths)
     if not running:
         return []
-    ask_many({bot: paths.control_socket(bot) for bot in running}, "stop", timeout_s=ANSWER_S)
+    sockets = {bot: paths.control_socket(bot) for bot in running}
+    ask_many(sockets, "stop", timeout_s=ANSWER_S, lapses=False)
     left = _wait_gone(running, deadline_s)
     for pid in left.values():
         with suppress(ProcessLookupError):

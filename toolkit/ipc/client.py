@@ -19,6 +19,8 @@ from toolkit.ipc import protocol
 _READ_SIZE = 65536
 # A full backlog gives no event to wait for: unix(7), EAGAIN.
 _BACKLOG_PAUSE_S = 0.005
+# Of a question's time, what is left for the way back once the bot has begun to answer.
+_WAY_BACK = 0.1
 
 
 class FailureKind(StrEnum):
@@ -75,7 +77,12 @@ def ask(path: Path, method: str, params: dict[str, Any] | None = None, *, timeou
 
 
 def ask_many(
-    requests: Mapping[str, Path], method: str, params: dict[str, Any] | None = None, *, timeout_s: float
+    requests: Mapping[str, Path],
+    method: str,
+    params: dict[str, Any] | None = None,
+    *,
+    timeout_s: float,
+    lapses: bool = True,
 ) -> dict[str, Any | Failure]:
     """Ask many bots the same at once.
 
@@ -84,6 +91,7 @@ def ask_many(
         method: what to ask, one of the control protocol's methods.
         params: the method's parameters.
         timeout_s: seconds for all of them together.
+        lapses: whether a bot that comes to it later than that, as one that was stopped may, is not to do it.
 
     Returns:
         Name → the answer or a Failure, in the order of the requests.
@@ -91,14 +99,14 @@ def ask_many(
     Raises:
         RpcError: OVERSIZE, the parameters do not fit a frame.
     """
-    return Asked(requests, method, params, timeout_s=timeout_s).answers()
+    return Asked(requests, method, params, timeout_s=timeout_s, lapses=lapses).answers()
 
 
 class Asked:
     """A question that is on its way to many bots, so that other work can be done while they answer.
 
     Parameters:
-        requests, method, params, timeout_s: as for ``ask_many``; the time runs from here.
+        requests, method, params, timeout_s, lapses: as for ``ask_many``; the time runs from here.
 
     Raises:
         RpcError: OVERSIZE, the parameters do not fit a frame.
@@ -111,8 +119,10 @@ class Asked:
         params: dict[str, Any] | None = None,
         *,
         timeout_s: float,
+        lapses: bool = True,
     ) -> None:
-        call = protocol.call(protocol.Request(1, method, params or {}))
+        until = time.monotonic() + timeout_s * (1 - _WAY_BACK) if lapses else None
+        call = protocol.call(protocol.Request(1, method, params or {}, until))
         self._requests, self._timeout_s = requests, timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._selector = selectors.DefaultSelector()

@@ -41,11 +41,20 @@ class RpcError(ProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call: its id is None for a notification, which gets no answer."""
+    """A call.
+
+    Parameters:
+        id: None for a notification, which gets no answer.
+        method: what is asked.
+        params: what the method takes.
+        deadline: after this moment of the machine's monotonic clock, in seconds, nobody waits for the answer
+            any more, and the call must have no effect; None where it may come however late.
+    """
 
     id: int | str | None
     method: str
     params: dict[str, Any] = field(default_factory=dict)
+    deadline: float | None = None
 
 
 class FrameDecoder:
@@ -94,7 +103,8 @@ def frame(message: dict[str, Any]) -> bytes:
 
 def call(request: Request) -> bytes:
     """The frame of a call."""
-    return frame({"jsonrpc": "2.0", "id": request.id, "method": request.method, "params": request.params})
+    message = {"jsonrpc": "2.0", "id": request.id, "method": request.method, "params": request.params}
+    return frame(message if request.deadline is None else message | {"deadline": request.deadline})
 
 
 def result(request_id: int | str | None, value: object) -> bytes:
@@ -133,7 +143,10 @@ def parse_request(payload: bytes) -> Request:
         raise RpcError(INVALID_REQUEST, "no method")
     if not isinstance(params, dict):
         raise RpcError(INVALID_PARAMS, "params must be an object")
-    return Request(request_id, method, params)
+    deadline = message.get("deadline")
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float | None):
+        raise RpcError(INVALID_REQUEST, "a deadline is a number of seconds")
+    return Request(request_id, method, params, deadline)
 
 
 def parse_answer(payload: bytes) -> Any:

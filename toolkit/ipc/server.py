@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,6 +255,7 @@ class _Answerer:
         except RpcError as error:
             return protocol.failure(None, error)
         try:
+            _need_time(request)
             value = self._method(request.method)(request.params)
             if inspect.isawaitable(value):
                 return self._awaited(request, value)
@@ -275,6 +277,12 @@ class _Answerer:
             return _failure(request, RpcError(protocol.TIMEOUT, f"{request.method} took too long"))
         except Exception as error:  # noqa: BLE001  as above
             return _failure(request, error)
+
+
+def _need_time(request: Request) -> None:
+    """See that somebody still waits for what a call is to do."""
+    if request.deadline is not None and time.monotonic() > request.deadline:
+        raise RpcError(protocol.TIMEOUT, f"{request.method[:100]!r} came too late, and was not done")
 
 
 def _result(request: Request, value: object) -> bytes | None:

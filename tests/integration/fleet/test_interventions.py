@@ -48,6 +48,21 @@ def test_a_bot_that_cannot_be_paused_is_told(up):
     assert up.states()["alice"] == "PAUSED"
 
 
+def test_a_pause_that_got_no_answer_has_no_effect_later(up, eventually):
+    bob = up.pids()["bob"]
+    os.kill(bob, signal.SIGSTOP)
+    try:
+        told = up.run("admin", "pause-bot", "bob", code=3).stdout
+        assert "not paused: no answer within 5 s" in told
+    finally:
+        os.kill(bob, signal.SIGCONT)
+    # What comes later on the control socket is answered later.
+    eventually(lambda: up.states()["bob"] == "RUNNING")
+    assert up.bots()["bob"]["paused"] is False
+    assert json.loads((up.home / "bots/bob/run.json").read_text())["paused"] is False
+    assert up.ask("bob", "x")
+
+
 @pytest.fixture
 def set_aside(up):
     """Put updates into a bot's dead letters, with texts."""
