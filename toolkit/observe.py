@@ -22,6 +22,7 @@ ANSWER_S = 2.0
 HATCHING_S = 15.0
 # One that supervisord has just begun has to load first, with all others of a machine that boots.
 LOADING_S = 300.0
+_MAKES_ANEW = "`toolkit admin restart-bot {bot}` makes it anew"
 _ALONE = "runs without its supervisor"
 
 
@@ -213,13 +214,14 @@ def view_of_silence(
         reason = ": ".join(filter(None, (failure.words if failure else "", told))) or reason
         if failure and not failure.restart_helps:
             state = State.QUARANTINED
+    lost = state is State.DEGRADED and silence.kind is FailureKind.NOT_RUNNING
     return BotView(
         name=unit.bot,
         type=kind,
         backend=backend,
         state=state,
         reason=reason,
-        hint=_hint(unit.bot, state, failure),
+        hint=_MAKES_ANEW.format(bot=unit.bot) if lost else _hint(unit.bot, state, failure),
         pid=unit.pid,
         uptime_s=max(0.0, now - unit.since) if unit.pid and unit.since else None,
         restarts=record.restarts,
@@ -287,7 +289,10 @@ def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure
     if backend != "systemd" and silence.kind is FailureKind.NOT_RUNNING and not begun and loads:
         return "its runner is not loaded yet"
     since = unit.since or (_seconds(record.started_at) if begun else 0.0)
-    return "its process has just begun" if since and now - since < HATCHING_S else ""
+    if not since or now - since >= HATCHING_S:
+        return ""
+    missing = silence.kind is FailureKind.NOT_RUNNING and begun
+    return "its process has just begun" + (f": {silence.message}" if missing else "")
 
 
 def _seconds(at: str) -> float:
@@ -302,6 +307,8 @@ def _silent_state(unit: UnitStatus, answer: Failure, youth: str) -> tuple[State,
     match unit.phase:
         case Phase.RUNNING if youth:
             return State.STARTING, youth
+        case Phase.RUNNING if answer.kind is FailureKind.NOT_RUNNING:
+            return State.DEGRADED, answer.message
         case Phase.RUNNING:
             return State.DEGRADED, f"no answer on its control socket: {answer.message}"
         case Phase.EXITED if unit.exit_code in NO_RESTART_CODES:

@@ -69,6 +69,15 @@ def test_a_restart_is_another_process(operator):
     assert after["bob"]["restarts"] == 0
 
 
+def test_a_lost_control_socket_is_told_at_once_and_made_anew_by_a_restart(operator):
+    find = "find /run /srv /home -path '*/bob/control.sock' -print -delete"
+    socket = operator.host.out("sh", "-c", find).strip()
+    words = f"its control socket {socket} is not there"
+    assert words in operator.run("admin", "pause-bot", "bob", "--wait", "600", code=3).stdout
+    assert operator.bots()["bob"]["reason"].endswith(words)
+    assert operator.run("admin", "restart-bot", "bob").stdout == "bob: RUNNING\n"
+
+
 def test_a_killed_bot_comes_back_and_says_so(operator, eventually):
     pid = operator.bots()["alice"]["pid"]
     operator.host.run("kill", "-KILL", pid)

@@ -8,7 +8,7 @@ from toolkit.lifecycle import State
 from toolkit.observe import understood, view_of_answer, view_of_silence
 from toolkit.run_record import LastExit, RunRecord
 
-SILENCE = Failure(FailureKind.NOT_RUNNING, "it is not running")
+SILENCE = Failure(FailureKind.NOT_RUNNING, "its control socket /s is not there")
 NOW = 1_000_000.0
 ANSWER = {"state": "RUNNING", "ready": True, "reason": "", "pid": 7, "uptime_s": 5.0, "restarts": 2}
 REFUSED = RunRecord(
@@ -77,8 +77,8 @@ def test_silence_right_after_the_start_is_no_fault_but_later_it_is():
     assert seen(Phase.RUNNING, record=BEGUN).state is State.STARTING, "the record tells when, too"
     late = seen(Phase.RUNNING, since=NOW - 100, record=BEGUN)
     assert late.state is State.DEGRADED
-    assert "control socket" in late.reason
-    assert late.hint
+    assert late.reason == "its control socket /s is not there"
+    assert late.hint == "`toolkit admin restart-bot alice` makes it anew"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ class UnreachableError(ToolkitError):
     """A bot that cannot be asked; ``failure`` tells why."""
 
     def __init__(self, path: Path, failure: Failure) -> None:
-        super().__init__(f"{path}: {failure.message}")
+        names_it = failure.kind is FailureKind.NOT_RUNNING
+        super().__init__(failure.message if names_it else f"{path}: {failure.message}")
         self.failure = failure
 
 
@@ -173,7 +174,7 @@ class _Round:
 
     def __init__(self, selector: selectors.BaseSelector, requests: Mapping[str, Path], call: bytes) -> None:
         self.answers: dict[str, Any] = {}
-        self._selector = selector
+        self._selector, self._requests = selector, requests
         self._waiting = deque(requests.items())
         self._call = call
         self._talks: set[_Talk] = set()
@@ -208,7 +209,7 @@ class _Round:
                     self._room = len(self._talks)
                     self._waiting.appendleft((name, path))
                     return
-                self.answers[name] = _failure(error)
+                self.answers[name] = _failure(error, path)
             else:
                 self._begin(_Talk(name, sock, self._call))
 
@@ -231,7 +232,7 @@ class _Round:
         except protocol.RpcError as error:
             answer = Failure(FailureKind.PROTOCOL, error.message, error.code)
         except OSError as error:
-            answer = _failure(error)
+            answer = _failure(error, self._requests[talk.name])
         if answer is not _PENDING:
             self._end(talk, answer)
 
@@ -259,10 +260,12 @@ def _connect(path: Path) -> socket.socket:
         os.close(place)
 
 
-def _failure(error: OSError) -> Failure:
+def _failure(error: OSError, path: Path) -> Failure:
     words = error.strerror or str(error)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED):
-        return Failure(FailureKind.NOT_RUNNING, "it is not running")
+    if error.errno == errno.ECONNREFUSED:
+        return Failure(FailureKind.NOT_RUNNING, f"nobody listens on its control socket {path}")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return Failure(FailureKind.NOT_RUNNING, f"its control socket {path} is not there")
     if error.errno in (errno.EACCES, errno.EPERM):
         return Failure(FailureKind.FORBIDDEN, "no permission to connect to its control socket")
     return Failure(FailureKind.PROTOCOL, words)
