@@ -59,7 +59,7 @@ class Retried:
         running: whether the bot runs; if not, it handles them when it starts.
         retried: the ids of the updates.
         missing: the ids of which there was no dead letter.
-        unreadable: of all, those that cannot be read: ``update_id``, ``fault`` and ``hint``.
+        unreadable: of those asked for, the ones that cannot be read: ``update_id``, ``fault`` and ``hint``.
     """
 
     running: bool
@@ -140,7 +140,11 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
         done = _ask(paths.control_socket(bot), some)
         running = done is not None
         retried += _on_files(paths.state(bot), some) if done is None else done
-    return Retried(running, retried, [each for each in numbers if each not in retried], unreadable)
+    missing = [each for each in numbers if each not in retried]
+    if missing and not unreadable:
+        unreadable = [each for each in kept(paths, [bot])[0].unreadable if each["update_id"] in missing]
+    damaged = {each["update_id"] for each in unreadable}
+    return Retried(running, retried, [each for each in missing if each not in damaged], unreadable)
 
 
 def _ask(socket: Path, numbers: Sequence[int]) -> list[int] | None:

@@ -275,7 +275,8 @@ def retry_update(
         echo(f"{name}: nothing is set aside")
     for number in done.missing:
         error(
-            f"{name} has no dead letter {number} that can be read", f"see `toolkit bot dead-letters {name}`"
+            f"{name} has set no update {number} aside",
+            f"`toolkit bot dead-letters {name}` shows those that it has",
         )
     _complain_of(name, done.unreadable)
     if done.missing or done.unreadable:

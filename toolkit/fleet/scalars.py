@@ -53,11 +53,11 @@ def _integer(text: str) -> int:
         number = int(text, 16) if "x" in text else int(text)
         if number in _INTEGER_RANGE:
             return number
-    raise ValueError("the number needs more than 64 bits: quote it")
+    raise ValueError(f"expected a number from {_INTEGER_RANGE.start} to {_INTEGER_RANGE[-1]}")
 
 
 def _float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise ValueError("the number is too large: quote it")
+        raise ValueError("expected a number from -1.79e308 to 1.79e308")
     return number

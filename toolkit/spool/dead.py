@@ -1,6 +1,7 @@
 """Updates that were set aside: a file each, so that they can be looked at with anything."""
 
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,20 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     attempts: int
     update: msgspec.Raw
+
+
+class DamagedLetterError(OddFileError):
+    """A file that has a dead letter's name and does not hold one whole.
+
+    Parameters:
+        path: the file.
+        error: why it cannot be understood.
+    """
+
+    def __init__(self, path: Path, error: msgspec.DecodeError) -> None:
+        super().__init__(path, f"is no dead letter: {error}")
+        named = shlex.quote(str(path))
+        self.hint = f"it cannot be handled again: `less {named}` shows what it holds, `rm {named}` removes it"
 
 
 class DeadLetters:
@@ -128,7 +143,7 @@ def _read(path: Path) -> DeadLetter:
     try:
         return msgspec.json.decode(read_regular(path, _LONGEST), type=DeadLetter)
     except msgspec.DecodeError as error:
-        raise OddFileError(path, f"is no dead letter: {error}") from None
+        raise DamagedLetterError(path, error) from None
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:

@@ -164,6 +164,12 @@ def test_what_is_no_dead_letter_is_told_and_hides_no_other(up, set_aside, tmp_pa
                 (906, "has more than"),
             ):
                 assert f"alice: update {number}: {dead}/{number}.json {words}" in done.stderr
+            damaged = dead / "905.json"
+            helps = f"`less {damaged}` shows what it holds, `rm {damaged}` removes it\n"
+            assert helps in done.stderr
+            again = up.run("bot", "retry-update", "alice", "905", code=1)
+            assert again.stderr.startswith(f"error: alice: update 905: {damaged} is no dead letter")
+            assert again.stderr.endswith(helps)
             assert "error: bob: " in done.stderr
             assert " more" not in done.stderr.replace("has more than", "")
             told = up.json("bot", "dead-letters", code=1)["bots"]
@@ -173,6 +179,8 @@ def test_what_is_no_dead_letter_is_told_and_hides_no_other(up, set_aside, tmp_pa
             up.run("admin", "stop-bot", "alice")
         done = up.run("bot", "retry-update", "alice", "902", code=1)
         assert (done.stdout, done.stderr.count("error: ")) == ("", 1)
+        done = up.json("bot", "retry-update", "alice", "905", "77", code=1)
+        assert (done["missing"], [each["update_id"] for each in done["unreadable"]]) == ([77], [905])
         done = up.json("bot", "retry-update", "alice", "all", code=1)
         assert (done["retried"], done["missing"]) == ([901], [])
         assert [each["update_id"] for each in done["unreadable"]] == [902, 904, 905, 906]
