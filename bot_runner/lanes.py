@@ -7,6 +7,7 @@ begins or ends: with 16 at once that costs more processor time than all else tha
 
 import asyncio
 import importlib.util
+import ssl
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -24,11 +25,11 @@ class Lanes(httpx.AsyncBaseTransport):
         make: makes a transport of one connection.
     """
 
-    def __init__(self, count: int, make: Callable[[], httpx.AsyncHTTPTransport]) -> None:
+    def __init__(self, count: int, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._count, self._make = count, make
-        self._all: list[httpx.AsyncHTTPTransport] = []
-        self._free: list[httpx.AsyncHTTPTransport] = []
-        self._waiting: deque[asyncio.Future[httpx.AsyncHTTPTransport]] = deque()
+        self._all: list[httpx.AsyncBaseTransport] = []
+        self._free: list[httpx.AsyncBaseTransport] = []
+        self._waiting: deque[asyncio.Future[httpx.AsyncBaseTransport]] = deque()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and give its whole answer.
@@ -59,11 +60,11 @@ class Lanes(httpx.AsyncBaseTransport):
         for lane in lanes:
             await lane.aclose()
 
-    async def _wait(self, request: httpx.Request) -> httpx.AsyncHTTPTransport:
+    async def _wait(self, request: httpx.Request) -> httpx.AsyncBaseTransport:
         if len(self._all) < self._count:
             self._all.append(self._make())
             return self._all[-1]
-        turn: asyncio.Future[httpx.AsyncHTTPTransport] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[httpx.AsyncBaseTransport] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
@@ -75,7 +76,7 @@ class Lanes(httpx.AsyncBaseTransport):
                 raise httpx.PoolTimeout("all connections are in use", request=request) from None
             raise
 
-    async def _replace(self, lane: httpx.AsyncHTTPTransport) -> None:
+    async def _replace(self, lane: httpx.AsyncBaseTransport) -> None:
         """Have another lane in the place of one whose request did not end well.
 
         A pool of httpcore whose request is cancelled right after it has connected takes its connection for
@@ -87,7 +88,7 @@ class Lanes(httpx.AsyncBaseTransport):
             self._give(self._all[-1])
         await lane.aclose()
 
-    def _give(self, lane: httpx.AsyncHTTPTransport) -> None:
+    def _give(self, lane: httpx.AsyncBaseTransport) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -95,6 +96,26 @@ class Lanes(httpx.AsyncBaseTransport):
                 return
         if lane in self._all:
             self._free.append(lane)
+
+
+class Proxied(httpx.AsyncBaseTransport):
+    """A transport by way of the proxies that the environment names, as httpx reads it.
+
+    Parameters:
+        verify: the context of TLS.
+        limits: of the connections by each proxy, and of those by none.
+    """
+
+    def __init__(self, verify: ssl.SSLContext, limits: httpx.Limits) -> None:
+        self._client = httpx.AsyncClient(verify=verify, limits=limits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its answer is read on."""
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
 
 
 def spare_lookups() -> None:

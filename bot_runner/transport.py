@@ -14,7 +14,7 @@ from telegram.ext import ApplicationBuilder
 from telegram.request import HTTPXRequest
 
 from bot_runner.faults import Misrouted
-from bot_runner.lanes import KEPT_S, Lanes, spare_lookups
+from bot_runner.lanes import KEPT_S, Lanes, Proxied, spare_lookups
 
 SEND_POOL = 16
 POLL_POOL = 2
@@ -116,11 +116,17 @@ def equip(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any], token: str,
 
 
 def _request(connections: int, tls: ssl.SSLContext) -> RunnerRequest:
-    """A request of so many connections; through a proxy, where the environment names one, httpx's own way."""
-    if any(name in urllib.request.getproxies_environment() for name in ("http", "https", "all")):
-        return RunnerRequest(connections, httpx_kwargs={"verify": tls})
+    """A request of so many connections; through a proxy, where the environment names one.
+
+    Raises:
+        RuntimeError: the proxy takes a package that is not installed.
+    """
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_S)
-    lanes = Lanes(connections, lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
+    if any(name in urllib.request.getproxies_environment() for name in ("http", "https", "all")):
+        RunnerRequest(1, httpx_kwargs={"verify": tls})  # which tells at once what cannot be used
+        lanes = Lanes(connections, lambda: Proxied(tls, limits))
+    else:
+        lanes = Lanes(connections, lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
     return RunnerRequest(connections, httpx_kwargs={"transport": lanes})
 
 
