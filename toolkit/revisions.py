@@ -16,6 +16,7 @@ from toolkit.files import read_regular
 from toolkit.paths import TYPE_NAME, FleetPaths, is_bot_name
 from toolkit.place import PLACES
 from toolkit.render import RenderedFile
+from toolkit.render.supervisord_marks import with_enabled
 
 if TYPE_CHECKING:
     from toolkit.fleet.model import Source
@@ -134,6 +135,13 @@ class Revisions:
         row = self._db.execute("SELECT number, status FROM revision ORDER BY number DESC LIMIT 1").fetchone()
         return (int(row[0]), str(row[1])) if row else None
 
+    def holding(self, files: Sequence[RenderedFile]) -> int | None:
+        """The number of the newest revision, if it has just these files; which bots are enabled aside."""
+        last = self.last()
+        if last is None or _contents(self.files(last[0]).values()) != _contents(files):
+            return None
+        return last[0]
+
     def made_at(self, number: int) -> str:
         """When a revision was made, RFC 3339 in UTC."""
         row = self._db.execute("SELECT created_at FROM revision WHERE number = ?", (number,)).fetchone()
@@ -220,6 +228,10 @@ class Revisions:
 
     def _set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _contents(files: Iterable[RenderedFile]) -> dict[Path, tuple[str, int]]:
+    return {file.path: (with_enabled(file.content, enabled=True), file.mode) for file in files}
 
 
 def _misnamed(table: str, what: str, name: object) -> str:

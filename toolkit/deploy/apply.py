@@ -40,10 +40,8 @@ def apply(work: Work, steps: list[Step], report: Report) -> None:
     _remove_all(work, gone)
     refresh(work, steps)
     work.reload(steps)
-    # What runs and is not in the manifest, as after the database was lost, is remembered again.
-    known = work.history.applied()
-    unchanged = [step.bot for step in steps if step.action is Action.NOTHING]
-    work.put_in_force([bot for bot in unchanged if bot not in known])
+    # Also what the manifest tells otherwise: a deploy was killed, or the database was lost or is an old one.
+    work.put_in_force([step.bot for step in steps if step.action is Action.NOTHING])
     # Last, so that a deploy that is broken off before leaves them to be removed.
     for step in gone:
         work.history.forget(step.bot)
@@ -55,6 +53,16 @@ def apply(work: Work, steps: list[Step], report: Report) -> None:
         if report.views[-1].state is not State.RUNNING:
             report.untouched = [later.bot for later in restarts[index + 1 :]]
             break
+
+
+def confirm(work: Work, steps: list[Step], report: Report) -> None:
+    """Where all is in force: put back what was edited, and have the records say so, whatever they said."""
+    refresh(work, steps)
+    work.reload(steps)
+    work.put_in_force([step.bot for step in steps])
+    if work.history.last() != (work.revision, "applied"):
+        work.history.finish(work.revision, whole=True)
+        report.revision = work.revision
 
 
 def refresh(work: Work, steps: list[Step]) -> None:
@@ -81,6 +89,7 @@ def _limit_all(work: Work, steps: list[Step]) -> None:
         if step.action is Action.LIMIT:
             _tell(work, step)
     work.backend.limit({step.bot: work.prepared.wanted[step.bot].limits for step in steps})
+    work.put_in_force([step.bot for step in steps if step.action is Action.LIMIT])
 
 
 def _start_all(work: Work, steps: list[Step], report: Report) -> None:

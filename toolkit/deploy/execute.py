@@ -6,7 +6,7 @@ from dataclasses import replace
 from toolkit import ground, revisions
 from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, refuse_masked
-from toolkit.deploy.apply import apply, await_coming, launch, refresh
+from toolkit.deploy.apply import apply, await_coming, confirm, launch
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
@@ -49,17 +49,15 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
             for bot in sweep(paths, stop_s):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
-        applied = history.applied()
-        found = in_force(paths, applied, kinds, backend)
+        found = in_force(paths, history.applied(), kinds, backend)
         steps = plan(prepared.wanted, found)
         report = Report(steps, altered=altered)
         by_path = {file.path: file for file in prepared.files}
         work = Work(prepared, backend, history, options, by_path, found, altered)
         history.claim(fleet.file)
-        forgotten = prepared.wanted.keys() - applied.keys()
-        if alive and not forgotten and all(step.action is Action.NOTHING for step in steps):
-            refresh(work, steps)
-            work.reload(steps)
+        number = history.holding(prepared.files) if alive else None
+        if number and all(step.action is Action.NOTHING for step in steps):
+            confirm(replace(work, revision=number), steps, report)
             history.note_sources(fleet.sources)
             await_coming(work, found, report)
             return report

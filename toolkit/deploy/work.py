@@ -48,7 +48,8 @@ class Report:
     """What a deploy did.
 
     Parameters:
-        revision: its number; None where nothing had to be done.
+        revision: its number, also of one that an earlier deploy left broken off; None where nothing had to
+            be done.
         altered: what others had done to units when it began.
         views: the bots that were started, as they were found at the end.
         untouched: bots whose restart was not begun, because one before them did not get ready.

@@ -1,0 +1,90 @@
+"""A deploy that is killed at any of its steps, or finds records that are older: one more makes all agree."""
+
+import itertools
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# The installed command, which kills itself right before one of its changes of the disk: a file that gets its
+# name or goes, or a transaction of the database.
+KILLED = """
+import os, signal, sqlite3, sys
+left = int(sys.argv.pop(1))
+def change():
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+class Connection(sqlite3.Connection):
+    def execute(self, statement, *arguments):
+        if statement == "COMMIT":
+            change()
+        return super().execute(statement, *arguments)
+connect = sqlite3.connect
+sqlite3.connect = lambda *arguments, **options: connect(*arguments, **options, factory=Connection)
+sys.addaudithook(lambda event, _: event in ("os.rename", "os.remove") and change())
+from toolkit.cli.app import main
+main()
+"""
+
+
+def killed(operator, left: int, *arguments: str) -> bool:
+    """Whether a command was killed, which might do so many changes; one that does no more ends well."""
+    command = [sys.executable, "-c", KILLED, str(left), "-f", str(operator.fleet), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def agree(operator) -> None:
+    assert "1 no-op" in operator.run("plan").stdout
+    operator.run("verify")
+
+
+@pytest.fixture
+def alone(operator):
+    """A fleet of one bot, up."""
+    text = operator.fleet.read_text()
+    operator.fleet.write_text(text[: text.index("  bob:")])
+    operator.edit('echo:build"}', 'echo:build"}\n    stop_timeout: 10s')
+    operator.run("up")
+    return operator
+
+
+def wherever_killed(operator, command: str, every: int) -> int:
+    """Kill a command at one of so many of its changes, and run it once more; how many changes it makes."""
+    for left in itertools.count(0, every):
+        if command == "up":
+            operator.run("down")
+        text = operator.fleet.read_text()
+        # Of unit and bot file.
+        operator.fleet.write_text(re.sub(r"stop_timeout: \d+s", f"stop_timeout: {left + 11}s", text))
+        if not killed(operator, left, command):
+            return left
+        operator.run(command)
+        agree(operator)
+    raise AssertionError
+
+
+def test_one_more_deploy_makes_all_agree_wherever_one_was_killed(alone):
+    assert wherever_killed(alone, "deploy", 1) >= 7
+
+
+def test_one_more_up_makes_all_agree_wherever_one_was_killed(alone):
+    assert wherever_killed(alone, "up", 2) >= 8
+
+
+def test_records_of_a_backup_are_brought_to_what_is_in_force(alone, tmp_path):
+    backup = shutil.copy(alone.home / "fleet.db", tmp_path)
+    alone.edit("stop_timeout: 10s", "stop_timeout: 11s")
+    alone.run("deploy")
+    before = alone.pids()
+    shutil.copy(backup, alone.home / "fleet.db")
+    assert alone.run("deploy").stdout == "revision 2: 1 no-op\n"
+    assert alone.pids() == before
+    agree(alone)
+    assert "nothing to do" in alone.run("deploy").stdout
