@@ -399,6 +399,23 @@ while :; do sleep 0.02; done""",
     assert not Supervisord(place.paths).alive()
 
 
+def test_a_supervisord_whose_whole_runtime_folder_is_gone_is_found_and_ended(place):
+    place.install("alice")
+    place.backend.launch()
+    (program,) = place.pids().values()
+    supervisor = psutil.Process(place.supervisor())
+    shutil.rmtree(place.paths.supervisor_socket.parent)
+    other = Supervisord(place.paths)
+    for call in (other.alive, other.launch, other.units):
+        with pytest.raises(SocketGoneError, match=rf"\(pid {supervisor.pid}\)"):
+            call()
+    other.end(30)
+    assert not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE
+    assert not psutil.pid_exists(program)
+    other.launch()
+    assert other.alive()
+
+
 def test_another_process_with_the_recorded_pid_is_left_alone(place):
     command = [sys.executable, "-c", "input()", str(place.paths.supervisord_conf)]
     stranger = subprocess.Popen(command, stdin=subprocess.PIPE)

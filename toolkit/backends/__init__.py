@@ -54,6 +54,10 @@ class NotRunningError(BackendError):
     """The supervisor does not run."""
 
 
+# How an error tells that a supervisor's socket is gone; what is told of its bots has it too.
+LOST_WORDS = ", but its socket "
+
+
 class SocketGoneError(BackendError):
     """The supervisor runs, and nobody can ask it: its socket was taken away. It can still be ended."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from toolkit.backends import LOST_WORDS
 from toolkit.verify import of_bot, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
@@ -192,9 +193,11 @@ def _revision(wanted: Expected, facts: Facts) -> Verdict:
 def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
     if facts.fault:
         return judged(facts.fault)
-    silent = [view for view in facts.views.values() if view["reason"] == "the supervisor is not running"]
-    if silent:
+    reasons = [view["reason"] for view in facts.views.values()]
+    if "the supervisor is not running" in reasons:
         return judged("it does not run")
+    if any(LOST_WORDS in reason for reason in reasons):
+        return judged("its socket is gone: `toolkit down` ends it and its bots, then `toolkit up`")
     if wanted.target:
         state = facts.units.get(wanted.target, {}).get("ActiveState", "unknown")
         return judged("" if state == "active" else f"{wanted.target} is {state}")

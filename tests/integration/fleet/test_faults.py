@@ -173,6 +173,8 @@ def test_a_supervisor_whose_socket_is_gone_is_told_alike_by_all_and_ended_by_dow
     assert all(words in bot["reason"] and "`toolkit down`" in bot["hint"] for bot in bots.values())
     assert up.pids() == before
     os.kill(bob, signal.SIGCONT)
+    told = up.json("verify", code=None)
+    assert any("its socket is gone" in each["found"] for each in told["checks"])
     assert up.run("down").stdout == "fleet test is down\n"
     assert not up.runners()
     for name in THREE:

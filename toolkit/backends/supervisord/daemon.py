@@ -44,8 +44,7 @@ def launching(paths: FleetPaths) -> Iterator[None]:
     Raises:
         RefusedError: another command is starting it.
     """
-    path = paths.supervisor_socket.parent / "launch.lock"
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = os.open(_launch_lock(paths), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,13 +100,51 @@ def is_ours(pid: int, paths: FleetPaths) -> bool:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    is_supervisord = any(Path(os.fsdecode(each)).name in _PROGRAMS for each in arguments)
-    return is_supervisord and os.fsencode(paths.supervisord_conf) in arguments
+    if os.fsencode(paths.supervisord_conf) not in arguments:
+        return False
+    return any(Path(os.fsdecode(each)).name in _PROGRAMS for each in arguments)
+
+
+def running_pid(paths: FleetPaths) -> int | None:
+    """The same; where that file is gone too, what is found among all processes, if none is being started."""
+    recorded = recorded_pid(paths)
+    if recorded is not None or paths.supervisor_pidfile.exists() or _is_launching(paths):
+        return recorded
+    numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    # Its forks that are no programs yet look like it, and are in its session.
+    found = [pid for pid in numbers if is_ours(pid, paths) and _session(pid) == pid]
+    return found[0] if found else None
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _is_launching(paths: FleetPaths) -> bool:
+    """Whether a command holds what ``launching`` does."""
+    try:
+        lock = os.open(_launch_lock(paths), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _launch_lock(paths: FleetPaths) -> Path:
+    return paths.supervisor_socket.parent / "launch.lock"
 
 
 def staying_pid(paths: FleetPaths) -> int | None:
     """The same, but for one that is just ending: it closes its socket a moment before it has gone."""
-    pid = recorded_pid(paths)
+    pid = running_pid(paths)
     if pid is None:
         return None
     with _opened(pid) as process:
@@ -115,7 +152,7 @@ def staying_pid(paths: FleetPaths) -> int | None:
 
 
 def terminate(paths: FleetPaths, deadline_s: float) -> None:
-    """End the recorded supervisord without asking it: by SIGTERM to it, and to its programs in parallel.
+    """End the supervisord that runs without asking it: by SIGTERM to it, and to its programs in parallel.
 
     Parameters:
         deadline_s: seconds after which it is killed; its bots end by themselves then.
@@ -123,7 +160,7 @@ def terminate(paths: FleetPaths, deadline_s: float) -> None:
     Raises:
         BackendError: it lives even so.
     """
-    pid = recorded_pid(paths)
+    pid = running_pid(paths)
     if pid is None:
         return
     with _opened(pid) as process:

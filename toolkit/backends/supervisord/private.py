@@ -68,6 +68,7 @@ class PrivateDaemon:
             RefusedError: it runs already, or another command is starting it.
             BackendError: it did not come up; the message has its last words.
         """
+        self.pid(call)  # looks among all processes, which within the lock it may not
         self._make_folders()
         with daemon.launching(self._paths):
             if self.pid(call) is not None:
