@@ -81,6 +81,7 @@ class Runner:
         shared = bot.files.shared
         self._server = ControlServer(
             Path(bot.files.socket),
+            bot.name,
             control.methods(),
             0o660 if shared else 0o600,
             # Bots of one fleet may share a group, and one must not command another.

@@ -137,7 +137,7 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
     running = True
     for begin in range(0, len(numbers), MOST_RETRIED):
         some = numbers[begin : begin + MOST_RETRIED]
-        done = _ask(paths.control_socket(bot), some)
+        done = _ask(bot, paths.control_socket(bot), some)
         running = done is not None
         retried += _on_files(paths.state(bot), some) if done is None else done
     missing = [each for each in numbers if each not in retried]
@@ -147,10 +147,10 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
     return Retried(running, retried, [each for each in missing if each not in damaged], unreadable)
 
 
-def _ask(socket: Path, numbers: Sequence[int]) -> list[int] | None:
+def _ask(bot: str, socket: Path, numbers: Sequence[int]) -> list[int] | None:
     """Those that a bot that runs takes back; None where it does not run."""
     try:
-        answer = ask(socket, "retry_update", {"update_ids": list(numbers)}, timeout_s=ANSWER_S)
+        answer = ask(bot, socket, "retry_update", {"update_ids": list(numbers)}, timeout_s=ANSWER_S)
     except UnreachableError as error:
         if error.failure.kind is FailureKind.NOT_RUNNING:
             return None

@@ -66,7 +66,7 @@ import json, sys
 from pathlib import Path
 from toolkit.ipc.client import ask
 try:
-    print(ask(Path(sys.argv[1]), "status", timeout_s=10)["state"])
+    print(ask("alice", Path(sys.argv[1]), "status", timeout_s=10)["state"])
 except Exception as error:
     print(error)
 """

@@ -96,16 +96,16 @@ def well(_: bytes) -> bytes:
 def test_one_bot_is_asked_and_answers(bots):
     path, before = bots.bot("alice", well), time.monotonic()
     with bots:
-        assert ask(path, "status", {"full": True}, timeout_s=5) == {"state": "RUNNING"}
+        assert ask("alice", path, "status", {"full": True}, timeout_s=5) == {"state": "RUNNING"}
     (asked,) = bots.asked
-    assert asked == protocol.Request(1, "status", {"full": True}, asked.deadline)
+    assert asked == protocol.Request(1, "status", {"full": True}, asked.deadline, "alice")
     assert before < asked.deadline < time.monotonic() + 5
 
 
 def test_null_is_an_answer(bots):
     path = bots.bot("alice", lambda _: protocol.result(1, None))
     with bots:
-        assert ask(path, "stop", timeout_s=5) is None
+        assert ask("alice", path, "stop", timeout_s=5) is None
 
 
 def test_all_are_asked_at_once_and_answered_in_order(bots):
@@ -160,7 +160,7 @@ def test_a_bot_that_answers_byte_by_byte_does_not_stretch_the_deadline(bots):
         dripping = threading.Thread(target=drip, args=(listener,))
         dripping.start()
         with pytest.raises(UnreachableError, match=r"no answer within 0\.3 s") as caught:
-            ask(path, "status", timeout_s=0.3)
+            ask("alice", path, "status", timeout_s=0.3)
         dripping.join()
     assert caught.value.failure.kind is FailureKind.HUNG
 
@@ -193,6 +193,25 @@ def test_a_link_to_the_socket_of_another_is_refused(bots):
     assert len(bots.asked) == 1
 
 
+def test_an_answer_of_another_bot_is_none(bots):
+    named = bots.bot("alice", lambda _: protocol.result(1, {"paused": True}, "alice"))
+    fault = protocol.RpcError(protocol.BUSY, "busy")
+    paths = {
+        "alice": named,
+        "bob": named,
+        "carol": bots.bot("carol", lambda _: protocol.failure(1, fault, "dave")),
+        "old": bots.bot("old", well),
+    }
+    with bots:
+        answers = ask_many(paths, "pause", timeout_s=5)
+    assert answers["alice"] == {"paused": True}
+    assert answers["old"] == {"state": "RUNNING"}  # a runner before this member names itself nowhere
+    assert answers["bob"].code == protocol.REFUSED
+    assert answers["bob"].message == "another bot answers in the place of bob: alice"
+    assert "another bot" in answers["carol"].message
+    assert sorted(call.bot for call in bots.asked) == ["alice", "bob", "carol", "old"]
+
+
 @contextmanager
 def ordinary_user() -> Iterator[None]:
     """Root may connect to any socket: put its rights aside for a while."""
@@ -207,25 +226,25 @@ def ordinary_user() -> Iterator[None]:
 def test_ask_raises_what_the_bot_answered(bots):
     path = bots.bot("alice", lambda _: protocol.failure(1, protocol.RpcError(-32601, "no method nope")))
     with bots, pytest.raises(protocol.RpcError, match="alice: no method nope") as caught:
-        ask(path, "nope", timeout_s=5)
+        ask("alice", path, "nope", timeout_s=5)
     assert caught.value.code == protocol.METHOD_NOT_FOUND
 
 
 def test_ask_raises_that_a_bot_is_not_running(bots):
     with bots, pytest.raises(UnreachableError, match=r"its control socket .*absent is not there") as caught:
-        ask(bots.folder / "absent", "status", timeout_s=5)
+        ask("alice", bots.folder / "absent", "status", timeout_s=5)
     assert caught.value.failure.kind is FailureKind.NOT_RUNNING
 
 
 def test_a_large_question_is_sent_in_parts(bots):
     path = bots.bot("alice", lambda payload: protocol.result(1, len(payload)))
     with bots:
-        assert ask(path, "push", {"config": "x" * 900_000}, timeout_s=10) > 900_000
+        assert ask("alice", path, "push", {"config": "x" * 900_000}, timeout_s=10) > 900_000
 
 
 def test_a_question_over_the_limit_is_refused_before_it_is_sent(bots):
     with bots, pytest.raises(protocol.RpcError, match="at most"):
-        ask(bots.bot("alice", well), "push", {"config": "x" * protocol.MAX_FRAME}, timeout_s=5)
+        ask("alice", bots.bot("alice", well), "push", {"config": "x" * protocol.MAX_FRAME}, timeout_s=5)
 
 
 def test_a_full_backlog_is_tried_again(bots):
@@ -239,7 +258,7 @@ def test_a_full_backlog_is_tried_again(bots):
             assert answers["busy"].kind is FailureKind.HUNG
         served = threading.Timer(0.1, serve, (listener, 2))
         served.start()
-        assert ask(path, "status", timeout_s=10) == {"state": "RUNNING"}
+        assert ask("alice", path, "status", timeout_s=10) == {"state": "RUNNING"}
         served.join()
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from toolkit.errors import RefusedError
 from toolkit.ipc import protocol
+from toolkit.ipc.client import ask_many
 from toolkit.ipc.protocol import FrameDecoder, Request, RpcError, call
 from toolkit.ipc.server import Bounds, ControlServer, listening_socket
 
@@ -60,7 +61,7 @@ def served(path: Path, more_methods: dict[str, Any] | None = None, **more: Any) 
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = ControlServer(path, METHODS | (more_methods or {}), 0o660, BOUNDS, **more)
+    server = ControlServer(path, "alice", METHODS | (more_methods or {}), 0o660, BOUNDS, **more)
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
     yield path
     asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
@@ -102,7 +103,7 @@ def code(answer: dict[str, Any]) -> int:
 def works(path: Path) -> bool:
     with peer(path) as made:
         made.sendall(call(Request(7, "echo", {"a": 1})))
-        return answers(made) == [{"jsonrpc": "2.0", "id": 7, "result": {"a": 1}}]
+        return answers(made) == [{"jsonrpc": "2.0", "id": 7, "result": {"a": 1}, "bot": "alice"}]
 
 
 def test_calls_are_answered_in_turn_also_cut_into_bytes(path):
@@ -112,6 +113,21 @@ def test_calls_are_answered_in_turn_also_cut_into_bytes(path):
         for byte in call(Request(3, "echo")):
             made.sendall(bytes([byte]))
         assert answers(made)[0]["id"] == 3
+
+
+def test_a_call_that_is_meant_for_another_is_refused(path):
+    """A bot may lay its sibling's socket, by another name for the same file, in the place of its own."""
+    evil = path.with_name("evil")
+    evil.hardlink_to(path)
+    told = ask_many({"mallory": evil, "alice": path}, "echo", {"a": 1}, timeout_s=5)
+    evil.unlink()
+    assert told["alice"] == {"a": 1}
+    assert told["mallory"].code == protocol.REFUSED
+    with peer(path) as made:
+        made.sendall(call(Request(1, "echo", bot="mallory")) + call(Request(2, "echo")))
+        refused, older = answers(made, 2)
+    assert refused["error"]["message"] == "bot alice got what was meant for 'mallory'"
+    assert older["result"] == {}  # a caller that names nobody, as those before did
 
 
 @pytest.mark.parametrize(

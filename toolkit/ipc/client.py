@@ -8,7 +8,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -56,10 +56,13 @@ class UnreachableError(ToolkitError):
         self.failure = failure
 
 
-def ask(path: Path, method: str, params: dict[str, Any] | None = None, *, timeout_s: float) -> Any:
+def ask(
+    bot: str, path: Path, method: str, params: dict[str, Any] | None = None, *, timeout_s: float
+) -> Any:
     """One bot's answer.
 
     Parameters:
+        bot: its name.
         path: its control socket.
         method: what to ask, one of the control protocol's methods.
         params: the method's parameters.
@@ -69,7 +72,7 @@ def ask(path: Path, method: str, params: dict[str, Any] | None = None, *, timeou
         RpcError: the bot answered an error, or what is no answer.
         UnreachableError: it is not running, hangs, or may not be asked.
     """
-    answer = ask_many({"": path}, method, params, timeout_s=timeout_s)[""]
+    answer = ask_many({bot: path}, method, params, timeout_s=timeout_s)[bot]
     if not isinstance(answer, Failure):
         return answer
     if answer.kind is FailureKind.PROTOCOL and answer.code:
@@ -88,7 +91,7 @@ def ask_many(
     """Ask many bots the same at once.
 
     Parameters:
-        requests: name → control socket.
+        requests: each bot's name → its control socket.
         method: what to ask, one of the control protocol's methods.
         params: the method's parameters.
         timeout_s: seconds for all of them together.
@@ -123,11 +126,12 @@ class Asked:
         lapses: bool = True,
     ) -> None:
         until = time.monotonic() + timeout_s * (1 - _WAY_BACK) if lapses else None
-        call = protocol.call(protocol.Request(1, method, params or {}, until))
+        question = protocol.Request(1, method, params or {}, until)
+        calls = {bot: protocol.call(replace(question, bot=bot)) for bot in requests}
         self._requests, self._timeout_s = requests, timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._selector = selectors.DefaultSelector()
-        self._round = _Round(self._selector, requests, call)
+        self._round = _Round(self._selector, requests, calls)
         self._round.open()
 
     def answers(self) -> dict[str, Any | Failure]:
@@ -163,7 +167,7 @@ class _Talk:
         if not data:
             return Failure(FailureKind.PROTOCOL, "it closed the connection without an answer")
         payloads = self.decoder.feed(data)
-        return protocol.parse_answer(payloads[0]) if payloads else _PENDING
+        return protocol.parse_answer(payloads[0], self.name) if payloads else _PENDING
 
 
 _PENDING = object()
@@ -172,11 +176,13 @@ _PENDING = object()
 class _Round:
     """All the talks of one question; as many at once as there are file descriptors."""
 
-    def __init__(self, selector: selectors.BaseSelector, requests: Mapping[str, Path], call: bytes) -> None:
+    def __init__(
+        self, selector: selectors.BaseSelector, requests: Mapping[str, Path], calls: Mapping[str, bytes]
+    ) -> None:
         self.answers: dict[str, Any] = {}
         self._selector, self._requests = selector, requests
         self._waiting = deque(requests.items())
-        self._call = call
+        self._calls = calls
         self._talks: set[_Talk] = set()
         self._room = len(requests)
 
@@ -211,7 +217,7 @@ class _Round:
                     return
                 self.answers[name] = _failure(error, path)
             else:
-                self._begin(_Talk(name, sock, self._call))
+                self._begin(_Talk(name, sock, self._calls[name]))
 
     def _begin(self, talk: _Talk) -> None:
         self._talks.add(talk)

@@ -1,7 +1,8 @@
 """Frames and messages of the control socket: JSON-RPC 2.0 in length-prefixed frames. No I/O.
 
 A frame is its payload's length as four bytes, big-endian, then the payload: one JSON-RPC 2.0 object
-(https://www.jsonrpc.org/specification).
+(https://www.jsonrpc.org/specification). A call names, as ``bot``, the bot that it is meant for, and an answer
+the bot that gives it: a bot may have laid the socket of another in the place of its own.
 """
 
 import json
@@ -49,12 +50,14 @@ class Request:
         params: what the method takes.
         deadline: after this moment of the machine's monotonic clock, in seconds, nobody waits for the answer
             any more, and the call must have no effect; None where it may come however late.
+        bot: whom it is meant for; "" for whoever answers, as callers before this member had it.
     """
 
     id: int | str | None
     method: str
     params: dict[str, Any] = field(default_factory=dict)
     deadline: float | None = None
+    bot: str = ""
 
 
 class FrameDecoder:
@@ -104,18 +107,23 @@ def frame(message: dict[str, Any]) -> bytes:
 def call(request: Request) -> bytes:
     """The frame of a call."""
     message = {"jsonrpc": "2.0", "id": request.id, "method": request.method, "params": request.params}
-    return frame(message if request.deadline is None else message | {"deadline": request.deadline})
+    given = {} if request.deadline is None else {"deadline": request.deadline}
+    return frame(message | given | _named(request.bot))
 
 
-def result(request_id: int | str | None, value: object) -> bytes:
-    """The frame of an answer."""
-    return frame({"jsonrpc": "2.0", "id": request_id, "result": value})
+def result(request_id: int | str | None, value: object, bot: str = "") -> bytes:
+    """The frame of an answer, with the name of the bot that gives it."""
+    return frame({"jsonrpc": "2.0", "id": request_id, "result": value} | _named(bot))
 
 
-def failure(request_id: int | str | None, error: RpcError) -> bytes:
-    """The frame of an error."""
+def failure(request_id: int | str | None, error: RpcError, bot: str = "") -> bytes:
+    """The frame of an error, with the name of the bot that gives it."""
     body = {"code": error.code, "message": error.message}
-    return frame({"jsonrpc": "2.0", "id": request_id, "error": body})
+    return frame({"jsonrpc": "2.0", "id": request_id, "error": body} | _named(bot))
+
+
+def _named(bot: str) -> dict[str, str]:
+    return {"bot": bot} if bot else {}
 
 
 def _json_object(payload: bytes) -> dict[str, Any]:
@@ -136,26 +144,35 @@ def parse_request(payload: bytes) -> Request:
     """
     message = _json_object(payload)
     request_id, method = message.get("id"), message.get("method")
-    params = message.get("params", {})
+    params, bot = message.get("params", {}), message.get("bot", "")
     if isinstance(request_id, bool) or not isinstance(request_id, int | str | None):
         raise RpcError(INVALID_REQUEST, "an id is a number, a string or null")
     if not isinstance(method, str):
         raise RpcError(INVALID_REQUEST, "no method")
+    if not isinstance(bot, str):
+        raise RpcError(INVALID_REQUEST, "a bot is named by a string")
     if not isinstance(params, dict):
         raise RpcError(INVALID_PARAMS, "params must be an object")
     deadline = message.get("deadline")
     if isinstance(deadline, bool) or not isinstance(deadline, int | float | None):
         raise RpcError(INVALID_REQUEST, "a deadline is a number of seconds")
-    return Request(request_id, method, params, deadline)
+    return Request(request_id, method, params, deadline, bot)
 
 
-def parse_answer(payload: bytes) -> Any:
+def parse_answer(payload: bytes, bot: str = "") -> Any:
     """The result in a payload.
 
+    Parameters:
+        bot: who was asked. An answer without a name, as older runners give it, is taken for that bot's.
+
     Raises:
-        RpcError: the error that the peer answered, or PARSE_ERROR or INVALID_REQUEST for garbage.
+        RpcError: the error that the peer answered; PARSE_ERROR or INVALID_REQUEST for garbage; REFUSED where
+            another bot answered.
     """
     message = _json_object(payload)
+    answering = message.get("bot", bot)
+    if bot and answering != bot:
+        raise RpcError(REFUSED, f"another bot answers in the place of {bot}: {str(answering)[:64]}")
     error = message.get("error")
     if isinstance(error, dict):
         code = error.get("code")

@@ -78,6 +78,7 @@ class ControlServer:
 
     Parameters:
         path: the socket.
+        bot: whose socket it is. A call that is meant for another is refused.
         methods: for each name what answers it: a function of the parameters, plain or async, that
             returns something JSON can hold, or raises RpcError.
         mode: who may connect.
@@ -89,6 +90,7 @@ class ControlServer:
     def __init__(
         self,
         path: Path,
+        bot: str,
         methods: Mapping[str, Method],
         mode: int = 0o600,
         bounds: Bounds | None = None,
@@ -96,7 +98,7 @@ class ControlServer:
     ) -> None:
         self._path, self._mode = path, mode
         self._refused_group = refused_group
-        self._answerer = _Answerer(methods, bounds or Bounds())
+        self._answerer = _Answerer(bot, methods, bounds or Bounds())
         self._acceptor: Acceptor | None = None
         self._inode = 0
 
@@ -150,7 +152,7 @@ class _Conversation(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=0)
         self._answerer.connections += 1
         if self._answerer.connections > self._bounds.connections:
-            self._end(_refusal(protocol.BUSY, "too many connections; try again later"))
+            self._end(self._refusal(protocol.BUSY, "too many connections; try again later"))
         else:
             self._limit(self._bounds.idle_s, self._transport.close)
 
@@ -165,13 +167,13 @@ class _Conversation(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # Told once it has asked: what closes before that is reset, and its last words are lost.
         if self._refused_group is not None and _is_of(self._transport, self._refused_group):
-            self._end(_refusal(protocol.REFUSED, "bots may not call each other's control sockets"))
+            self._end(self._refusal(protocol.REFUSED, "bots may not call each other's control sockets"))
             return
         begun = self._decoder.pending
         try:
             payloads = self._decoder.feed(data)
         except RpcError as error:
-            self._end(protocol.failure(None, error))
+            self._end(protocol.failure(None, error, self._answerer.bot))
             return
         self._waiting += payloads
         if not self._decoder.pending:
@@ -213,7 +215,10 @@ class _Conversation(asyncio.Protocol):
             self._go_on()
 
     def _not_whole(self) -> None:
-        self._end(_refusal(protocol.TIMEOUT, f"a frame was not whole within {self._bounds.frame_s:g} s"))
+        self._end(self._refusal(protocol.TIMEOUT, f"a frame was not whole within {self._bounds.frame_s:g} s"))
+
+    def _refusal(self, code: int, text: str) -> bytes:
+        return protocol.failure(None, RpcError(code, text), self._answerer.bot)
 
     def _end(self, last: bytes) -> None:
         """Give a last answer, and close when it was taken."""
@@ -244,8 +249,8 @@ def _is_of(transport: asyncio.Transport, group: int) -> bool:
 class _Answerer:
     """Calls the methods."""
 
-    def __init__(self, methods: Mapping[str, Method], bounds: Bounds) -> None:
-        self._methods, self.bounds = methods, bounds
+    def __init__(self, bot: str, methods: Mapping[str, Method], bounds: Bounds) -> None:
+        self.bot, self._methods, self.bounds = bot, methods, bounds
         self.connections = 0
 
     def answer(self, payload: bytes) -> "bytes | Coroutine[Any, Any, bytes | None] | None":
@@ -253,50 +258,47 @@ class _Answerer:
         try:
             request = protocol.parse_request(payload)
         except RpcError as error:
-            return protocol.failure(None, error)
+            return protocol.failure(None, error, self.bot)
         try:
             _need_time(request)
-            value = self._method(request.method)(request.params)
+            value = self._method(request)(request.params)
             if inspect.isawaitable(value):
                 return self._awaited(request, value)
-            return _result(request, value)
+            return self._result(request, value)
         except Exception as error:  # noqa: BLE001  what a method raises is told the peer, if it may know
-            return _failure(request, error)
+            return self._failure(request, error)
 
-    def _method(self, name: str) -> Method:
-        method = self._methods.get(name)
+    def _method(self, request: Request) -> Method:
+        if request.bot not in ("", self.bot):
+            asked = request.bot[:64]
+            raise RpcError(protocol.REFUSED, f"bot {self.bot} got what was meant for {asked!r}")
+        method = self._methods.get(request.method)
         if method is None:
-            raise RpcError(protocol.METHOD_NOT_FOUND, f"no method {name[:100]!r}")
+            raise RpcError(protocol.METHOD_NOT_FOUND, f"no method {request.method[:100]!r}")
         return method
 
     async def _awaited(self, request: Request, value: Awaitable[object]) -> bytes | None:
         try:
             async with asyncio.timeout(self.bounds.answer_s):
-                return _result(request, await value)
+                return self._result(request, await value)
         except TimeoutError:
-            return _failure(request, RpcError(protocol.TIMEOUT, f"{request.method} took too long"))
+            return self._failure(request, RpcError(protocol.TIMEOUT, f"{request.method} took too long"))
         except Exception as error:  # noqa: BLE001  as above
-            return _failure(request, error)
+            return self._failure(request, error)
+
+    def _result(self, request: Request, value: object) -> bytes | None:
+        return None if request.id is None else protocol.result(request.id, value, self.bot)
+
+    def _failure(self, request: Request, error: Exception) -> bytes | None:
+        if not isinstance(error, RpcError):
+            # Whatever else a method raises is a fault of ours; the peer learns only that, as an exception's
+            # text may hold a secret, and the log learns all.
+            _log.error("control method %s failed", request.method, exc_info=error)
+            error = RpcError(protocol.INTERNAL_ERROR, "internal error")
+        return None if request.id is None else protocol.failure(request.id, error, self.bot)
 
 
 def _need_time(request: Request) -> None:
     """See that somebody still waits for what a call is to do."""
     if request.deadline is not None and time.monotonic() > request.deadline:
         raise RpcError(protocol.TIMEOUT, f"{request.method[:100]!r} came too late, and was not done")
-
-
-def _result(request: Request, value: object) -> bytes | None:
-    return None if request.id is None else protocol.result(request.id, value)
-
-
-def _failure(request: Request, error: Exception) -> bytes | None:
-    if not isinstance(error, RpcError):
-        # Whatever else a method raises is a fault of ours; the peer learns only that, as an exception's
-        # text may hold a secret, and the log learns all.
-        _log.error("control method %s failed", request.method, exc_info=error)
-        error = RpcError(protocol.INTERNAL_ERROR, "internal error")
-    return None if request.id is None else protocol.failure(request.id, error)
-
-
-def _refusal(code: int, text: str) -> bytes:
-    return protocol.failure(None, RpcError(code, text))
