@@ -50,6 +50,7 @@ LAYERS = {
     "toolkit.deploy.access": 4,
     "toolkit.deploy.check": 4,
     "toolkit.deploy.apply": 4,
+    "toolkit.deploy.edited": 4,
     "toolkit.deploy.execute": 4,
     "toolkit.deploy.work": 4,
     "toolkit.deploy.leftovers": 4,

@@ -158,6 +158,11 @@ class Revisions:
         )
         return {file.path: file for file in made}
 
+    def newest(self) -> dict[Path, RenderedFile]:
+        """All files of the newest revision, by path."""
+        last = self.last()
+        return self.files(last[0]) if last else {}
+
     def hold(self, bots: Iterable[str]) -> None:
         """Keep bots stopped until an operator starts them."""
         with db.transaction(self._db):

@@ -175,3 +175,32 @@ def test_a_limit_that_was_changed_live_is_set_back_by_a_restart_and_a_start_too(
     assert not {"77", "78"} & set(shown)
     assert admin.run("plan").stdout == "3 no-op\n"
     assert admin.faults() == {}
+
+
+def test_what_a_deploy_puts_back_is_named_before_and_after(admin):
+    before, folder = admin.pids(), admin.units
+    names = {
+        f"{folder}/bot-{admin.fleet}.target": "missing",
+        f"{folder}/bot-{admin.fleet}.slice": "edited",
+        f"{folder}/{admin.unit('alice')}": "edited",
+        f"{folder}/{admin.unit('bob')}": "missing",
+    }
+    for path, what in names.items():
+        admin.host.sh('rm "$1"' if what == "missing" else 'echo "# mine" >> "$1"', path)
+    for command, code in (("plan", 3), ("deploy", 0)):
+        told = json.loads(admin.run(command, "--json", code=code).stdout)["put_back"]
+        assert {one["path"]: one["found"] for one in told} == names, command
+    assert admin.pids() == before
+    assert "nothing to do" in admin.run("deploy").stdout
+    assert admin.faults() == {}
+
+
+def test_a_unit_whose_limits_changed_live_is_not_told_as_edited(admin):
+    admin.edit('"bots.echo:build"}\n', '"bots.echo:build"}\n    limits: {tasks: 77}\n')
+    try:
+        assert "2 live limit" in admin.run("deploy").stdout
+        assert admin.faults() == {}
+        admin.run("plan")
+    finally:
+        admin.edit("    limits: {tasks: 77}\n", "")
+        admin.run("deploy")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from toolkit.backends.altered import Alteration
+    from toolkit.deploy.edited import Edited
     from toolkit.deploy.plan import Step
     from toolkit.deploy.work import Report
     from toolkit.fleet.model import Fleet
@@ -152,15 +153,18 @@ def plan(context: typer.Context, as_json: JsonFlag = False) -> None:
     from toolkit.deploy.plan import Action, summary
 
     fleet, paths = invocation(context).load()
-    steps, altered = foresee(fleet, paths, backend_of(paths))
+    seen = foresee(fleet, paths, backend_of(paths))
     if as_json:
-        shape = {"fleet": fleet.name, "steps": _steps_json(steps)}
-        emit_json(shape | {"altered": [one.as_json() for one in altered]})
+        shape = {"fleet": fleet.name, "steps": _steps_json(seen.steps)}
+        altered = [one.as_json() for one in seen.altered]
+        emit_json(shape | {"altered": altered, "put_back": [one.as_json() for one in seen.edited]})
     else:
-        _show_altered(altered)
-        _show_steps(steps)
-        echo(summary(steps))
-    if any(step.action is not Action.NOTHING for step in steps):
+        _show_altered(seen.altered)
+        _show_steps(seen.steps)
+        for one in seen.edited:
+            echo(f"put back {one.message}")
+        echo(summary(seen.steps) + (f"; {_files(seen.edited)} put back" if seen.edited else ""))
+    if seen.edited or any(step.action is not Action.NOTHING for step in seen.steps):
         raise typer.Exit(ExitCode.UNHEALTHY)
 
 
@@ -242,12 +246,21 @@ def _show_report(report: "Report") -> None:
     for step in report.steps:
         if step.action is Action.NOTHING and step.reason:
             note(f"{step.bot}: {step.reason}")
+    for one in report.put_back:
+        echo(f"put back {one.message}")
+    if report.revision is None and report.put_back:
+        echo(f"{_files(report.put_back)} put back; else what is in force is what the fleet's files say")
+        return
     if report.revision is None:
         echo("nothing to do: what is in force is what the fleet's files say")
         return
     running = len(report.views) - len(report.unready)
     outcome = f"; {running} of {len(report.views)} running" if report.views else ""
     echo(f"revision {report.revision}: {summary(report.steps)}{outcome}")
+
+
+def _files(those: "Sequence[Edited]") -> str:
+    return "1 file" if len(those) == 1 else f"{len(those)} files"
 
 
 def _steps_json(steps: "list[Step]") -> list[dict[str, str]]:
@@ -262,6 +275,7 @@ def _report_json(fleet: str, report: "Report") -> dict[str, object]:
         "bots": [view.as_json() for view in report.views],
         "untouched": report.untouched,
         "altered": [one.as_json() for one in report.altered],
+        "put_back": [one.as_json() for one in report.put_back],
     }
 
 

@@ -1,12 +1,14 @@
 """Put a fleet in force: look, plan, and have the steps taken."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from toolkit import ground, revisions
 from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, refuse_masked
 from toolkit.deploy.apply import apply, await_coming, confirm, launch
+from toolkit.deploy.edited import Edited, edited
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
@@ -18,6 +20,7 @@ from toolkit.fleet.model import Fleet
 from toolkit.lock import changing
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
+from toolkit.render import RenderedFile
 from toolkit.revisions import Applied
 
 _NOT_OURS = "name this fleet otherwise, or pass --take-over to deploy it from here on"
@@ -51,9 +54,10 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         found = in_force(paths, history.applied(), kinds, backend)
         steps = plan(prepared.wanted, found)
-        report = Report(steps, altered=altered)
         by_path = {file.path: file for file in prepared.files}
         work = Work(prepared, backend, history, options, by_path, found, altered)
+        missed = edited(prepared.files, history.newest())
+        report = Report(steps, altered=altered, edited=missed, touched=work.touched)
         history.claim(fleet.file)
         number = history.holding(prepared.files) if alive else None
         if number and all(step.action is Action.NOTHING for step in steps):
@@ -93,19 +97,36 @@ def _runs(paths: FleetPaths, backend: Backend, *, may_launch: bool) -> bool:
     return False
 
 
-def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> tuple[list[Step], Sequence[Alteration]]:
-    """The plan that a deploy would follow now, and what others have done to units. Changes nothing.
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a deploy would do now.
+
+    Parameters:
+        altered: what others have done to units.
+        edited: the files that it would put back.
+    """
+
+    steps: list[Step]
+    altered: Sequence[Alteration]
+    edited: Sequence[Edited]
+
+
+def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> Foreseen:
+    """The plan that a deploy would follow now. Changes nothing.
 
     Raises:
         RefusedError: a deploy would be refused, as a unit is masked.
     """
     held: frozenset[str] = frozenset()
     applied: dict[str, Applied] = {}
+    newest: dict[Path, RenderedFile] = {}
     if paths.database.exists():
         with revisions.opened(paths, to_read=True) as history:
-            held, applied = history.held(), history.applied()
-    wanted = prepare(fleet, paths, held).wanted
+            held, applied, newest = history.held(), history.applied(), history.newest()
+    prepared = prepare(fleet, paths, held)
+    wanted = prepared.wanted
     altered = backend.altered(list(wanted)) if backend.alive() else ()
     refuse_masked(altered)
     kinds = {bot: want.type for bot, want in wanted.items()}
-    return plan(wanted, in_force(paths, applied, kinds, backend)), altered
+    steps = plan(wanted, in_force(paths, applied, kinds, backend))
+    return Foreseen(steps, altered, edited(prepared.files, newest))

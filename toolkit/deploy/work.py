@@ -8,6 +8,7 @@ from pathlib import Path
 from toolkit import ground
 from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, Kind
+from toolkit.deploy.edited import Edited, amiss
 from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.prepare import Prepared
 from toolkit.deploy.settle import settle, steady
@@ -51,6 +52,8 @@ class Report:
         revision: its number, also of one that an earlier deploy left broken off; None where nothing had to
             be done.
         altered: what others had done to units when it began.
+        edited: the files that were not as an earlier deploy had left them then.
+        touched: the files that were written or taken away.
         views: the bots that were started, as they were found at the end.
         untouched: bots whose restart was not begun, because one before them did not get ready.
     """
@@ -58,8 +61,15 @@ class Report:
     steps: list[Step]
     revision: int | None = None
     altered: Sequence[Alteration] = ()
+    edited: Sequence[Edited] = ()
+    touched: Sequence[Path] = ()
     views: list[BotView] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
+
+    @property
+    def put_back(self) -> list[Edited]:
+        """The files that were edited or taken away, and are now as they are to be."""
+        return [one for one in self.edited if one.path in self.touched]
 
     @property
     def unready(self) -> list[BotView]:
@@ -104,8 +114,8 @@ class Work:
         """Put rendered files in place, those that are not there already."""
         new = []
         for file in map(self.by_path.__getitem__, paths):
-            group = ground.group_id(file.group) if file.group else None
-            if _content(file.path) != file.content or not _is_kept(file.path, file.mode, group):
+            if amiss(file):
+                group = ground.group_id(file.group) if file.group else None
                 # The machine's own folders, such as /etc/sysusers.d, are everybody's to read.
                 shared = self.paths.is_system and file.mode & stat.S_IROTH
                 make_private(file.path.parent, 0o755 if shared else 0o700)
@@ -156,16 +166,3 @@ class Work:
         kinds = {bot: self.prepared.wanted[bot].type for bot in bots}
         views = settle(self.paths, kinds, self.backend, self.options.wait_s, self.options.progress)
         return steady(self.paths, views, self.backend)
-
-
-def _content(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _is_kept(path: Path, mode: int, group: int | None) -> bool:
-    """Whether a file is for those alone who are to read it."""
-    found = path.stat()
-    return stat.S_IMODE(found.st_mode) == mode and group in (None, found.st_gid)

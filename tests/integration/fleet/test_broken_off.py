@@ -88,3 +88,32 @@ def test_records_of_a_backup_are_brought_to_what_is_in_force(alone, tmp_path):
     assert alone.pids() == before
     agree(alone)
     assert "nothing to do" in alone.run("deploy").stdout
+
+
+def test_what_a_deploy_puts_back_is_named_before_and_after(up):
+    before, units = up.pids(), up.home / "units"
+    unit = units / "test-alice.conf"
+    unit.write_text(unit.read_text().replace("stopwaitsecs=13", "stopwaitsecs=130"))
+    (units / "test-bob.conf").unlink()
+    (up.home / "bots/carol/bot.json").chmod(0o644)
+    names = [
+        f"put back {units}/test-alice.conf: edited",
+        f"put back {units}/test-bob.conf: missing",
+        f"put back {up.home}/bots/carol/bot.json: of mode 0644, not 0600",
+    ]
+    told = up.json("plan", code=3)["put_back"]
+    assert [f"put back {one['path']}: {one['found']}" for one in told] == names
+    assert up.run("plan", code=3).stdout.splitlines() == [*names, "3 no-op; 3 files put back"]
+    done = up.run("deploy").stdout.splitlines()
+    assert done == [*names, "3 files put back; else what is in force is what the fleet's files say"]
+    assert up.pids() == before
+    assert up.json("plan")["put_back"] == []
+    assert up.json("deploy")["put_back"] == []
+    up.run("verify")
+
+
+def test_what_the_fleet_changes_itself_is_not_called_put_back(up):
+    up.run("admin", "stop-bot", "bob")
+    up.edit("greeting: Hello", "greeting: Moin")
+    assert up.json("plan", code=3)["put_back"] == []
+    assert up.json("deploy")["put_back"] == []
