@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.backends import NotRunningError, Phase
+from toolkit.backends import NotRunningError, Phase, SocketGoneError
 from toolkit.backends.supervisord import Supervisord, configuration
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import fleet_paths
@@ -226,6 +226,15 @@ def test_a_service_that_does_not_run_is_not_started(root):
         with pytest.raises(RefusedError, match="not running") as caught:
             act()
         assert "systemctl start" in caught.value.hint
+
+
+def test_a_service_whose_socket_is_gone_is_told_as_that(machine):
+    (machine.root / "run/supervisor.sock").unlink()
+    for call in (machine.backend.alive, machine.backend.units):
+        with pytest.raises(SocketGoneError) as caught:
+            call()
+        assert f"runs (pid {machine.pid}), but its socket" in caught.value.message
+        assert "systemctl restart" in caught.value.hint
 
 
 def test_another_include_and_a_password_are_found_in_the_configuration(root, eventually):

@@ -197,7 +197,7 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
     if "the supervisor is not running" in reasons:
         return judged("it does not run")
     if any(LOST_WORDS in reason for reason in reasons):
-        return judged("its socket is gone: `toolkit down` ends it and its bots, then `toolkit up`")
+        return judged("it runs, and its socket is gone: see `toolkit bot status`")
     if wanted.target:
         state = facts.units.get(wanted.target, {}).get("ActiveState", "unknown")
         return judged("" if state == "active" else f"{wanted.target} is {state}")

@@ -87,21 +87,33 @@ def not_started(paths: FleetPaths, said: list[str], logged: int = 0) -> BackendE
 
 def recorded_pid(paths: FleetPaths) -> int | None:
     """The process that the pid file names, if it is this fleet's supervisord."""
+    pid = supervisord_of(paths.supervisor_pidfile)
+    return pid if pid is not None and is_ours(pid, paths) else None
+
+
+def supervisord_of(pidfile: Path) -> int | None:
+    """The process that a pid file names, if it is a supervisord."""
     try:
-        pid = int(paths.supervisor_pidfile.read_text(encoding="ascii"))
+        pid = int(pidfile.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
-    return pid if is_ours(pid, paths) else None
+    return pid if _is_supervisord(_arguments(pid)) else None
 
 
 def is_ours(pid: int, paths: FleetPaths) -> bool:
     """Whether a process is a supervisord, or its fork, with this fleet's configuration."""
+    arguments = _arguments(pid)
+    return os.fsencode(paths.supervisord_conf) in arguments and _is_supervisord(arguments)
+
+
+def _arguments(pid: int) -> list[bytes]:
     try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
-    if os.fsencode(paths.supervisord_conf) not in arguments:
-        return False
+        return []
+
+
+def _is_supervisord(arguments: list[bytes]) -> bool:
     return any(Path(os.fsdecode(each)).name in _PROGRAMS for each in arguments)
 
 
@@ -142,9 +154,8 @@ def _launch_lock(paths: FleetPaths) -> Path:
     return paths.supervisor_socket.parent / "launch.lock"
 
 
-def staying_pid(paths: FleetPaths) -> int | None:
-    """The same, but for one that is just ending: it closes its socket a moment before it has gone."""
-    pid = running_pid(paths)
+def staying(pid: int | None) -> int | None:
+    """The same supervisord, if it is not just ending: it closes its socket a moment before it has gone."""
     if pid is None:
         return None
     with _opened(pid) as process:

@@ -35,7 +35,7 @@ class PrivateDaemon:
             pidfile=paths.supervisor_pidfile,
             start_hint="start it with `toolkit up`",
             permission_hint="run it as the user who started the fleet",
-            living=lambda: daemon.staying_pid(paths),
+            living=lambda: daemon.staying(daemon.running_pid(paths)),
             lost_hint="`toolkit down` ends it and its bots, then `toolkit up` starts them again",
         )
 
