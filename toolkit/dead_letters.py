@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from toolkit.errors import RefusedError, ToolkitError
+from toolkit.errors import OddFileError, RefusedError, ToolkitError
 from toolkit.ipc.client import Failure, FailureKind, UnreachableError, ask, ask_many
 from toolkit.ipc.protocol import RpcError
 from toolkit.paths import FleetPaths
@@ -109,6 +109,8 @@ def _kept(paths: FleetPaths, bot: str, answer: dict[str, Any] | Failure) -> Kept
             answer = listing(letters_of(paths.state(bot)))
         except PermissionError as error:
             return Kept(bot, fault=RefusedError(f"{error.filename}: {error.strerror}", _OWNER))
+        except OddFileError as error:
+            return Kept(bot, fault=error)
         except OSError as error:
             return Kept(bot, fault=ToolkitError(f"{error.filename}: {error.strerror}"))
     try:
@@ -127,6 +129,7 @@ def retry(paths: FleetPaths, bot: str, numbers: Sequence[int] | None) -> Retried
     Raises:
         UnreachableError: the bot runs and does not answer.
         RefusedError: it takes no updates now, or may not be asked.
+        OddFileError: it does not run, and a link is in the place of its folder of dead letters.
         OSError: its files cannot be changed.
     """
     unreadable: list[dict[str, Any]] = []

@@ -35,7 +35,12 @@ class NewFile:
 
 
 def open_regular(
-    path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o600, *, follow: bool = False
+    path: str | Path,
+    flags: int = os.O_RDONLY,
+    mode: int = 0o600,
+    *,
+    follow: bool = False,
+    folder: int | None = None,
 ) -> int:
     """Open a file in a folder where others may write, as root does: what they put there leads nowhere else.
 
@@ -45,6 +50,7 @@ def open_regular(
         flags: of open(2), beside those; to read if none is given.
         mode: of a file that is made.
         follow: whether a link will do, of whoever names the file.
+        folder: an open folder, in which the path's last part is looked for.
 
     Returns:
         A file descriptor.
@@ -55,11 +61,15 @@ def open_regular(
     """
     try:
         descriptor = os.open(
-            path, flags | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW), mode
+            path if folder is None else os.path.basename(path),
+            flags | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW),
+            mode,
+            dir_fd=folder,
         )
     except OSError as error:
+        error.filename = str(path)
         if error.errno in _ODD and not follow:
-            refuse_odd(path)
+            refuse_odd(path, folder)
         raise
     try:
         _refuse(path, os.fstat(descriptor).st_mode)
@@ -69,15 +79,49 @@ def open_regular(
     return descriptor
 
 
-def refuse_odd(path: str | Path) -> None:
+def open_folder(path: Path, trusted: Path) -> int:
+    """Open a folder that lies where others may write, as root does: no link on the way leads elsewhere.
+
+    Parameters:
+        trusted: a folder above it, reached as it stands; links are refused below it.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        OddFileError: a link is in the place of a folder.
+        OSError: it cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor, place = os.open(trusted, flags), trusted
+    for name in path.relative_to(trusted).parts:
+        above, place = descriptor, place / name
+        try:
+            descriptor = os.open(name, flags | os.O_NOFOLLOW, dir_fd=above)
+        except OSError as error:
+            error.filename = str(place)
+            with suppress(FileNotFoundError):
+                if stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                    raise OddFileError(place, "is a symbolic link, not a folder") from None
+            raise
+        finally:
+            os.close(above)
+    return descriptor
+
+
+def refuse_odd(path: str | Path, folder: int | None = None) -> None:
     """Refuse what is there and is no regular file, for those who can only open it by its name.
+
+    Parameters:
+        folder: as of ``open_regular``.
 
     Raises:
         OddFileError: it is something else.
         OSError: it cannot be looked at.
     """
     with suppress(FileNotFoundError):
-        _refuse(path, os.lstat(path).st_mode)
+        name = path if folder is None else os.path.basename(path)
+        _refuse(path, os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
 
 
 def _refuse(path: str | Path, mode: int) -> None:
@@ -85,18 +129,18 @@ def _refuse(path: str | Path, mode: int) -> None:
         raise OddFileError(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file")
 
 
-def read_regular(path: Path, most: int, *, follow: bool = False) -> bytes:
+def read_regular(path: Path, most: int, *, follow: bool = False, folder: int | None = None) -> bytes:
     """What is in a file of a folder where others may write.
 
     Parameters:
         most: bytes that it may have.
-        follow: as of ``open_regular``.
+        follow, folder: as of ``open_regular``.
 
     Raises:
         OddFileError: it is no regular file, or has more.
         OSError: it cannot be read.
     """
-    with open(open_regular(path, follow=follow), "rb") as file:
+    with open(open_regular(path, follow=follow, folder=folder), "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise OddFileError(path, f"has more than {most} bytes")

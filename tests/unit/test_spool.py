@@ -1,5 +1,6 @@
 """The crash-safe queue: whatever cut a power loss or a kill makes, what was stored before it is there."""
 
+import contextlib
 import json
 import os
 import resource
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolkit import spool as library
-from toolkit.spool import Spool, SpoolError, listing
+from toolkit.errors import OddFileError
+from toolkit.spool import Entry, Spool, SpoolError, letters_of, listing
 from toolkit.spool.records import MAGIC, Contents, Kind, encode, scan
 
 
@@ -499,3 +501,33 @@ def test_garbage_at_the_end_is_cut(garbage):
     records = encode(Kind.BEGUN, 5)
     found = list(scan(records + garbage, 0))
     assert found[0][2:] == (Kind.BEGUN, 5, b"")
+
+
+@pytest.mark.parametrize("link", ["spool", "spool/dead"])
+def test_a_link_in_the_place_of_a_folder_of_dead_letters_leads_nowhere(tmp_path, link):
+    """A bot that does not run may have left one, and root looks."""
+    other = tmp_path / "other"
+    with contextlib.closing(Spool(other)) as spool:
+        spool.set_aside(Entry(8, b"{}"), "why", "now")
+    state = tmp_path / "state"
+    (state / link).parent.mkdir(parents=True)
+    (state / link).symlink_to(other if link == "spool" else other / "dead")
+    letters = letters_of(state)
+    for look in (letters.ids, lambda: letters.read(8), lambda: letters.ask_back(8), lambda: listing(letters)):
+        with pytest.raises(OddFileError, match=f"state/{link} is a symbolic link, not a folder"):
+            look()
+    assert [path.name for path in (other / "dead").iterdir()] == ["8.json"]
+
+
+def test_the_folder_of_a_bot_may_itself_be_reached_by_a_link(tmp_path):
+    """systemd lays one for each dynamic user, where root alone may."""
+    real = tmp_path / "private"
+    real.mkdir()
+    with contextlib.closing(Spool(real / "spool")) as spool:
+        spool.set_aside(Entry(8, b"{}"), "why", "now")
+    (tmp_path / "state").symlink_to(real)
+    letters = letters_of(tmp_path / "state")
+    assert letters.ids() == [8]
+    assert letters.read(8).reason == "why"
+    assert letters.ask_back(8)
+    assert (letters.ids(), letters.asked_back()) == ([], [8])

@@ -56,9 +56,7 @@ class UnreachableError(ToolkitError):
         self.failure = failure
 
 
-def ask(
-    bot: str, path: Path, method: str, params: dict[str, Any] | None = None, *, timeout_s: float
-) -> Any:
+def ask(bot: str, path: Path, method: str, params: dict[str, Any] | None = None, *, timeout_s: float) -> Any:
     """One bot's answer.
 
     Parameters:

@@ -2,14 +2,15 @@
 
 import os
 import shlex
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from toolkit.errors import OddFileError
-from toolkit.files import read_regular, remove, sync_folder, write_atomically
+from toolkit.files import open_folder, read_regular, remove, sync_folder, write_atomically
 from toolkit.spool import records
 
 # A retry waits for the disk: more at once would not be done within the time that a call has.
@@ -58,15 +59,18 @@ class DeadLetters:
 
     Parameters:
         folder: where they lie; it is made when the first one comes.
+        trusted: a folder above that one for whoever looks beside the bot, which may write below it: a link
+            there is not followed. None for the bot itself.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, trusted: Path | None = None) -> None:
+        self._folder, self._trusted = folder, trusted or folder
 
     def ids(self) -> list[int]:
         """The ids of all, in order.
 
         Raises:
+            OddFileError: a link is in the place of the folder.
             OSError: the folder is there and cannot be read.
         """
         return self._named(_KEPT)
@@ -86,14 +90,20 @@ class DeadLetters:
             Whether there is one of that id that can be read.
 
         Raises:
+            OddFileError: a link is in the place of the folder.
             OSError: it cannot be written down.
         """
+        path, asked_back = self._path(update_id), self._path(update_id, _ASKED_BACK)
         try:
-            _read(self._path(update_id))
-            self._path(update_id).rename(self._path(update_id, _ASKED_BACK))
-        except (FileNotFoundError, NotADirectoryError, OddFileError):
+            with self._opened() as folder:
+                try:
+                    _read(path, folder)
+                except OddFileError:
+                    return False
+                os.rename(path.name, asked_back.name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        sync_folder(self._folder)
         return True
 
     def get(self, update_id: int) -> DeadLetter | None:
@@ -110,7 +120,8 @@ class DeadLetters:
             OddFileError: what has its name is none.
             OSError: it cannot be read.
         """
-        return _read(self._path(update_id))
+        with self._opened() as folder:
+            return _read(self._path(update_id), folder)
 
     def put(self, letter: DeadLetter) -> None:
         """Set one aside, durably.
@@ -129,19 +140,28 @@ class DeadLetters:
 
     def _named(self, suffix: str) -> list[int]:
         try:
-            names = os.listdir(self._folder)
+            with self._opened() as folder:
+                names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
         numbers = (name.removesuffix(suffix) for name in names if name.endswith(suffix))
         return sorted(int(number) for number in numbers if number.isdecimal())
 
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        folder = open_folder(self._folder, self._trusted)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
     def _path(self, update_id: int, suffix: str = _KEPT) -> Path:
         return self._folder / f"{update_id}{suffix}"
 
 
-def _read(path: Path) -> DeadLetter:
+def _read(path: Path, folder: int | None = None) -> DeadLetter:
     try:
-        return msgspec.json.decode(read_regular(path, _LONGEST), type=DeadLetter)
+        return msgspec.json.decode(read_regular(path, _LONGEST, folder=folder), type=DeadLetter)
     except msgspec.DecodeError as error:
         raise DamagedLetterError(path, error) from None
 
@@ -159,6 +179,7 @@ def listing(letters: DeadLetters) -> dict[str, Any]:
         cannot be read, each with its ``update_id``, the ``fault`` and a ``hint``.
 
     Raises:
+        OddFileError: a link is in the place of the folder.
         OSError: the folder is there and cannot be read.
     """
     numbers = letters.ids()
@@ -183,4 +204,4 @@ def folder_in(state: Path) -> Path:
 
 def letters_of(state: Path) -> DeadLetters:
     """The dead letters of a bot with this state folder, whether it runs or not."""
-    return DeadLetters(folder_in(state) / DEAD)
+    return DeadLetters(folder_in(state) / DEAD, state)
