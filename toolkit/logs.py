@@ -20,6 +20,7 @@ POLL_S = 0.2
 # Characters of a line, and of all that belongs to one record: what is beyond is left out.
 _LONGEST = 1_000_000
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) ([A-Z]+) ([^:]*): (.*)")
+_INDENT = "    "
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -36,14 +37,23 @@ class Line:
     exception: str = ""
 
     def as_text(self, *, with_bot: bool) -> str:
-        """The record as a person reads it."""
-        head = f"{self.ts} {self.bot + ' ' if with_bot else ''}{self.level:<7} {self.logger}: {self.message}"
-        return f"{head}\n{self.exception}" if self.exception else head
+        """The record as a person reads it: what continues it is indented, so that it looks like no other."""
+        first, *more = self.message.split("\n")
+        head = f"{self.ts} {self.bot + ' ' if with_bot else ''}{self.level:<7} {self.logger}: {first}"
+        lines = [*_indented(more), *(_indented(self.exception.split("\n")) if self.exception else [])]
+        return "\n".join([head.replace("\n", "\\n"), *lines])
 
     def as_json(self) -> dict[str, str]:
         """The stable shape of ``--json``, one object a line."""
         shape = {"bot": self.bot, "ts": self.ts, "level": self.level, "logger": self.logger}
         return shape | {"message": self.message} | ({"exception": self.exception} if self.exception else {})
+
+
+def _indented(lines: list[str]) -> list[str]:
+    """Lines as runners continue a record in a log of text, where they are not so yet."""
+    if all(line.startswith(_INDENT) for line in lines):
+        return lines
+    return [_INDENT + line for line in lines]
 
 
 @dataclass(frozen=True, slots=True)

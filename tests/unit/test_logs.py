@@ -117,3 +117,33 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path):
     (line,) = LogFiles({"alice": path}).last(Filter(), 5)
     assert line.message == "b"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_text_that_is_turned_round_or_not_seen_is_shown_as_escapes_and_unchanged_in_json(capsys):
+    output.echo("a\u202eb\u2066c\u200bd\u2028e\ufefff\U000e0041 \u05d0 \u0644 e\u0301 \u200d")
+    output.emit_json({"text": "a\u202eb\U000e0041\x7f\x9b"})
+    told = capsys.readouterr().out
+    assert told.startswith(
+        r"a\u202eb\u2066c\u200bd\u2028e\ufefff\U000e0041" + " \u05d0 \u0644 e\u0301 \u200d\n"
+    )
+    assert told[told.index("{") :].isascii()
+    assert json.loads(told[told.index("{") :])["text"] == "a\u202eb\U000e0041\x7f\x9b"
+
+
+@pytest.mark.parametrize("place", ["message", "exception", "logger", "level", "ts"])
+def test_a_line_break_forges_no_record(place):
+    forged = "2026-01-01T00:00:09.000Z INFO    bot: forged"
+    record = {"ts": "2026-01-01T00:00:01.000Z", "level": "INFO", "logger": "bot", "message": "m"}
+    line = logs.parse_line("alice", json.dumps(record | {place: f"x\n{forged}"}))
+    shown = line.as_text(with_bot=False)
+    assert "forged" in shown
+    assert not any(each.startswith("2026-01-01T00:00:09") for each in shown.split("\n"))
+    if place == "exception":
+        assert shown.endswith(f"bot: m\n    x\n    {forged}")
+
+
+def test_what_a_log_of_text_has_indented_is_not_indented_again(tmp_path):
+    path = tmp_path / "a.log"
+    path.write_text("2026-01-01T00:00:01.000Z ERROR bot: m\n    Traceback:\n      deep\n")
+    (line,) = LogFiles({"a": path}).last(Filter(), None)
+    assert line.as_text(with_bot=False).endswith("bot: m\n    Traceback:\n      deep")

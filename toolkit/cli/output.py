@@ -9,8 +9,13 @@ from typing import Any, TextIO
 
 _KILO = 1000
 _GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
-# All but tabs and line breaks.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a terminal would obey, all but tabs and line breaks, or what has it show something else than stands
+# there: text turned round (UAX #9), line breaks of other kinds, what is not seen at all. Joiners stay:
+# scripts and emoji need them.
+_DECEIVING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 STATE_COLOURS = {
     "RUNNING": _GREEN,
     "DEGRADED": _YELLOW,
@@ -27,7 +32,7 @@ STATE_COLOURS = {
 
 def shown(text: str) -> str:
     """The text with what a terminal would obey as escapes, as journalctl has it; it may come from anybody."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _DECEIVING.sub(lambda found: ascii(found[0])[1:-1].replace("\\r", "\\x0d"), text)
 
 
 def echo(text: str = "") -> None:
@@ -46,9 +51,9 @@ def emit_json(value: dict[str, Any]) -> None:
 
 
 def json_text(value: object, indent: int | None = None) -> str:
-    """JSON, with nothing in it that a terminal would obey."""
+    """JSON, with what ``shown`` escapes as JSON's own escapes: it means the same."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _DECEIVING.sub(lambda found: json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f"), text)
 
 
 def error(message: str, hint: str = "") -> None:
