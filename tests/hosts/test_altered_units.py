@@ -101,6 +101,9 @@ def test_a_masked_target_is_told(admin):
     admin.mask(target)
     try:
         assert f"error: {target} is masked" in admin.run("deploy", code=4).stderr
+        found, hint = admin.faults()[":boot"]
+        assert found == f"{target} is masked"
+        assert f"unmask {target}`" in hint
     finally:
         admin.systemctl("unmask", target)
     admin.run("deploy")

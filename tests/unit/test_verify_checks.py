@@ -111,7 +111,7 @@ UNIT = File(
 FILTERED = {"IPAddressDeny": "0.0.0.0/0 ::/0", "IPAddressAllow": "10.0.0.0/8 ::1/128", "IPIngressBytes": "0"}
 
 
-def addresses(view=None, **found) -> Verdict:
+def of_unit(name, found, unit=UNIT, view=None) -> Verdict:
     files = Files(state="/s", socket="/s/c", run_record="/s/r", log="")
     own = BotFile(
         fleet="demo",
@@ -125,7 +125,7 @@ def addresses(view=None, **found) -> Verdict:
     bot = Bot(
         name="a",
         held=False,
-        unit=UNIT,
+        unit=unit,
         unit_hash="",
         bot_file=File("/a.json", "", 0o640),
         fingerprint="",
@@ -136,9 +136,51 @@ def addresses(view=None, **found) -> Verdict:
         bot=own,
     )
     wanted = expected(backend="systemd", target="bot-demo.target", bots=(bot,))
-    (check,) = [check for check in all_checks(wanted, NOW) if check.name == "addresses"]
-    units = {"bot-demo-a.service": FILTERED | found}
+    (check,) = [check for check in all_checks(wanted, NOW) if check.name == name]
+    units = {"bot-demo-a.service": found, "bot-demo.target": found}
     return check.judge(Facts(views={"a": {"pid": 7, "state": "RUNNING"} | (view or {})}, units=units))
+
+
+def addresses(view=None, **found) -> Verdict:
+    return of_unit("addresses", FILTERED | found, view=view)
+
+
+BOXED = File(
+    UNIT.path, "PrivateTmp=yes\nSystemCallFilter=@system-service\nSystemCallFilter=~@privileged\n", 0o644
+)
+CLOSED = {"LoadState": "loaded", "PrivateTmp": "yes", "SystemCallFilter": "accept read write"}
+DROP_IN = "/etc/systemd/system/bot-demo-a.service.d/x.conf"
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        {"PrivateTmp": "no"},
+        {"SystemCallFilter": ""},
+        {"SystemCallFilter": "accept mount read write"},
+        {"SystemCallFilter": "~reboot"},
+        {"ReadWritePaths": "/etc"},
+        {"BindPaths": "/etc:/run/x:rbind"},
+        {"SupplementaryGroups": "adm"},
+    ],
+)
+def test_what_a_drop_in_opens_fails_one_check_whose_hint_names_file_and_property(opened):
+    found = CLOSED | {"DropInPaths": DROP_IN}
+    assert of_unit("sandbox", found, BOXED).outcome is Outcome.PASSED
+    assert of_unit("drop-ins", found, BOXED).outcome is Outcome.FAILED
+    (key,) = opened
+    verdict = of_unit("sandbox", found | opened, BOXED)
+    assert verdict.outcome is Outcome.FAILED
+    mended = "`systemctl --user revert bot-demo-a.service`, then `toolkit admin restart-bot a`"
+    assert verdict.hint == f"{DROP_IN} sets {key}: {mended}"
+    assert of_unit("drop-ins", found | opened, BOXED).outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize("found", [{"UnitFileState": "masked"}, {"LoadState": "masked"}])
+def test_of_a_masked_target_it_is_said_how_to_unmask_it(found):
+    verdict = of_unit("boot", found)
+    assert verdict.found == "bot-demo.target is masked"
+    assert verdict.hint == "`systemctl --user unmask bot-demo.target`, then `toolkit deploy`"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from toolkit.backends import LOST_WORDS
+from toolkit.render import systemd_marks
 from toolkit.verify import of_bot, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
@@ -206,7 +207,11 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
 
 def _boot(wanted: Expected, facts: Facts) -> Verdict:
     if wanted.target:
-        state = facts.units.get(wanted.target, {}).get("UnitFileState", "")
+        found = facts.units.get(wanted.target, {})
+        state = found.get("UnitFileState", "")
+        if "masked" in (state, found.get("LoadState")):
+            command = systemd_marks.systemctl(is_system=wanted.is_system)
+            return judged(f"{wanted.target} is masked", hint=systemd_marks.unmask(command, wanted.target))
         lingers = wanted.is_system or facts.host.get("linger") == "yes"
         return judged(
             "" if state == "enabled" else f"{wanted.target} is {state or 'not enabled'}",
