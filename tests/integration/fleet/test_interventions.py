@@ -139,6 +139,23 @@ def test_dead_letters_of_a_bot_that_is_down_are_handled_when_it_starts(up, set_a
     assert up.json("bot", "dead-letters", "alice")["bots"][0]["count"] == 1
 
 
+def test_a_link_in_the_place_of_a_spool_is_told_and_hides_no_other_bot(up, set_aside, tmp_path):
+    set_aside("alice", u901="first")
+    set_aside("bob", u902="second")
+    up.run("admin", "stop-bot", "alice")
+    spool = up.home / "bots/alice/spool"
+    spool.rename(tmp_path / "elsewhere")
+    spool.symlink_to(tmp_path / "elsewhere")
+    done = up.run("bot", "dead-letters", code=1)
+    assert "bob  902" in done.stdout
+    assert done.stderr.startswith(f"error: alice: {spool} is a symbolic link, not a folder\n")
+    assert [each["count"] for each in up.json("bot", "dead-letters", code=1)["bots"]] == [None, 1, 0]
+    up.run("bot", "dead-letters", "alice", code=4)
+    for number in ("901", "all"):
+        assert f"{spool} is a symbolic link" in up.run("bot", "retry-update", "alice", number, code=4).stderr
+    assert [path.name for path in (tmp_path / "elsewhere/dead").iterdir()] == ["901.json"]
+
+
 def test_what_is_no_dead_letter_is_told_and_hides_no_other(up, set_aside, tmp_path):
     set_aside("alice", u901="first", u902="second")
     set_aside("bob", u903="third")
