@@ -189,8 +189,9 @@ def test_a_unit_that_the_service_could_not_read_is_not_installed(machine):
     machine.backend.check([machine.unit("alice")])
 
 
-def test_a_unit_is_added_as_it_is_on_disk_also_after_a_reread_by_others(machine, monkeypatch):
-    monkeypatch.setattr("toolkit.backends.supervisord._FRESH_S", 0.0)
+@pytest.mark.parametrize("fresh_s", [0.0, 600.0])
+def test_a_unit_is_added_as_it_is_on_disk_also_after_a_reread_by_others(machine, monkeypatch, fresh_s):
+    monkeypatch.setattr("toolkit.backends.supervisord._FRESH_S", fresh_s)
     machine.install("alice")
     backend = machine.backend
     backend.reload()

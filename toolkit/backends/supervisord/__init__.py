@@ -192,11 +192,20 @@ class Supervisord:
         if time.monotonic() - self._read_at > _FRESH_S:
             self.reload()
         try:
+            self._put_in(bot)
+        except FaultError as fault:
+            if fault.code != rpc.BAD_NAME:
+                raise
+            self.reload()  # another has had it read while this unit's file was not there
+            self._put_in(bot)
+        nudge(self._rpc)
+
+    def _put_in(self, bot: str) -> None:
+        try:
             self._rpc("supervisor.addProcessGroup", self._paths.program(bot))
         except FaultError as fault:
             if fault.code != rpc.ALREADY_ADDED:
                 raise
-        nudge(self._rpc)
 
     def remove(self, bot: str, stop_s: float = 60.0) -> None:
         """Take a unit out of force; one that is not in force is no error.
