@@ -114,6 +114,7 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, path)
+        _refuse_foreign(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -130,6 +131,7 @@ def _open_as_it_is(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         _need_present(connection, path)
+        _refuse_foreign(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -139,6 +141,15 @@ def _open_as_it_is(path: Path) -> sqlite3.Connection:
 def _need_present(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection) != len(MIGRATIONS):
         raise ToolkitError(f"{path} is of another toolkit's version, and cannot be changed now", HINT)
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what would do more than is asked for: all operators may write here, and root reads it."""
+    sql = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
+    found = connection.execute(sql).fetchone()
+    if found:
+        message = f"{path}: it has a {found[0]} named {found[1][:40]!r}, which no toolkit made"
+        raise ToolkitError(message, f"see who made it; {way_without(path)}")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from toolkit.errors import RefusedError
 from toolkit.files import make_private, open_regular
 from toolkit.revisions import actor, now
+
+_WAIT = "wait until it is done"
 
 
 @contextmanager
@@ -33,8 +36,7 @@ def changing(path: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "another command"
-            raise RefusedError(f"the fleet is being changed by {holder}", "wait until it is done") from None
+            raise RefusedError(f"the fleet is being changed by {_holder(descriptor)}", _WAIT) from None
         # Who holds it is but a courtesy: a full disk keeps nobody from a change that writes nothing else.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
@@ -42,6 +44,27 @@ def changing(path: Path, what: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the lock: in the words of its file, which may be old, if the kernel says the same."""
+    told = os.read(descriptor, 1000).decode(errors="replace").strip()
+    named = re.search(r"\(pid (\d+)\)", told)
+    pids = _pids(os.fstat(descriptor).st_ino)
+    if named and named[1] in pids:
+        return told
+    return f"another command (pid {pids[0]})" if pids else "another command"
+
+
+def _pids(inode: int) -> list[str]:
+    """The processes that hold a lock on a file of this number: proc_locks(5); none where that is not told."""
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+    # Such as `1: FLOCK  ADVISORY  WRITE 708 08:01:13548 0 EOF`, and with `->` for one that waits.
+    locks = (line.split() for line in lines if "->" not in line)
+    return [lock[4] for lock in locks if lock[1] == "FLOCK" and lock[5].endswith(f":{inode}")]
 
 
 def _open(path: Path) -> int:

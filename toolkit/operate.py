@@ -216,7 +216,9 @@ def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_super
 
 def _need_owner(paths: FleetPaths, fleet_file: Path, command: str) -> None:
     """See that the fleet is that of the file; a database that cannot be read keeps nobody from ending it."""
-    hint = f"`toolkit -f {{owner}} {command}`; where that file was moved, first `toolkit deploy --take-over`"
+    that = f"name that file with -f, if it is yours, to `toolkit {command}`"
+    that = that if paths.is_system else f"`toolkit -f {{owner}} {command}`"
+    hint = f"{that}; where that file was moved, first `toolkit deploy --take-over`"
     if not paths.database.exists():
         return
     try:

@@ -75,7 +75,8 @@ class Revisions:
             number = self._db.execute(sql, row).lastrowid
             digests = [_sha256(file.content.encode()) for file in files]
             self._db.executemany(
-                "INSERT OR IGNORE INTO content VALUES (?, ?)",
+                # A text that others changed there is as it was again.
+                "INSERT INTO content VALUES (?, ?) ON CONFLICT (sha256) DO UPDATE SET text = excluded.text",
                 ((digest, file.content) for digest, file in zip(digests, files, strict=True)),
             )
             self._db.executemany(

@@ -95,3 +95,38 @@ def test_what_a_bot_puts_into_the_place_of_its_log_or_its_dead_letters_is_not_re
     log = f"/var/log/bot-toolkit/{fleet.fleet}/alice/alice.log"
     host.sh('rm "$1" "$2"', log, f"{home}/spool/dead/7.json")
     fleet.run("admin", "start-bot", "alice")
+
+
+def test_what_a_member_writes_into_the_database_becomes_no_command_and_no_look_elsewhere(fleet):
+    write(fleet, "UPDATE meta SET value = '/home/admin/fleet.yaml' WHERE key = 'fleet_file'")
+    for command in ("down", "deploy"):
+        told = fleet.run(command, code=4).stderr
+        assert "is deployed from /home/admin/fleet.yaml, not from" in told
+        assert "-f /home" not in told
+    assert fleet.run("deploy", "--take-over").stdout.startswith("nothing to do")
+    write(fleet, "UPDATE content SET text = replace(text, 'alice.token', 'evil.token')")
+    assert "evil" not in fleet.run("verify", code=None).stdout
+    assert "3 no-op" in fleet.run("deploy").stdout
+    assert fleet.run("deploy").stdout.startswith("nothing to do")
+    write(fleet, "UPDATE revision_file SET path = '../../../../etc/shadow' WHERE path LIKE '%tmpfiles.d%'")
+    assert "names /etc/shadow, which is no file of this fleet" in fleet.run("verify", code=1).stderr
+    fleet.run("deploy")
+    assert "no file of this fleet" not in fleet.run("verify", code=None).stderr
+
+
+def test_a_member_may_plan_and_put_nothing_in_force(fleet):
+    before = {bot: facts["pid"] for bot, facts in fleet.bots().items()}
+    if fleet.place == SYSTEM_SUPERVISORD:
+        for command in ("plan", "deploy", "up", "down"):
+            fleet.run(command, code=4, user=ADMIN)
+        return
+    assert fleet.run("plan", user=ADMIN).stdout == "3 no-op\n"
+    assert fleet.run("deploy", user=ADMIN).stdout.startswith("nothing to do")
+    fleet.run("down", code=4, user=ADMIN)
+    fleet.edit("greeting: Hello", "greeting: Moin")
+    fleet.run("plan", code=3, user=ADMIN)
+    assert "Permission denied" in fleet.run("deploy", code=4, user=ADMIN).stderr
+    assert "did not come to its end" in fleet.run("verify", code=3).stdout
+    assert {bot: facts["pid"] for bot, facts in fleet.bots().items()} == before
+    fleet.run("deploy")
+    fleet.run("verify")

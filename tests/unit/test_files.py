@@ -132,6 +132,10 @@ def test_the_second_command_is_refused_and_told_who_is_first(tmp_path, eventuall
             pass
         assert "toolkit deploy" in caught.value.message
         assert f"pid {first.pid}" in caught.value.message
+        path.write_text("`toolkit up` of eve (pid 1) since 2020-01-01T00:00:00Z")  # as an earlier one left it
+        with pytest.raises(RefusedError) as caught, changing(path, "toolkit up"):
+            pass
+        assert caught.value.message == f"the fleet is being changed by another command (pid {first.pid})"
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate()

@@ -206,3 +206,18 @@ def test_a_damaged_database_is_told_and_a_newer_one_refused(paths):
     paths.database.write_bytes(b"garbage" * 1000)
     with pytest.raises(ToolkitError, match=r"fleet\.db"):
         db.connect(paths.database)
+
+
+TRIGGER = "TRIGGER alarm AFTER INSERT ON held BEGIN SELECT 1; END"
+
+
+@pytest.mark.parametrize("made", [TRIGGER, "VIEW alarm AS SELECT 1"])
+@pytest.mark.parametrize("to_read", [True, False])
+def test_what_no_toolkit_put_into_the_database_is_refused_by_name(paths, made, to_read):
+    with revisions.opened(paths):
+        pass
+    sqlite3.connect(paths.database, isolation_level=None).execute(f"CREATE {made}")
+    words = f"a {made.split()[0].lower()} named 'alarm'"
+    with pytest.raises(ToolkitError, match=words) as caught, revisions.opened(paths, to_read=to_read):
+        pass
+    assert "move fleet.db*" in caught.value.hint

@@ -13,7 +13,8 @@ def need_owner(owner: Path | None, fleet: str, fleet_file: Path, hint: str) -> N
         owner: the file that it was deployed from; None where it never was.
         fleet: its name.
         fleet_file: as the user named it.
-        hint: what to do otherwise, with ``{owner}`` for the file that it was deployed from.
+        hint: what to do otherwise, with ``{owner}`` for the file that it was deployed from. Not in system
+            mode, where all operators may write what that is: root is told no command with it.
 
     Raises:
         RefusedError: it was deployed from another file.

@@ -11,11 +11,12 @@ import msgspec
 
 from toolkit import botfile, revisions
 from toolkit.botfile import BotFile
+from toolkit.deploy.stopping import bot_file_in_place
 from toolkit.errors import NotDeployedError, ToolkitError
-from toolkit.paths import FleetPaths
+from toolkit.paths import FleetPaths, is_bot_name
 from toolkit.render import RenderedFile, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
-from toolkit.secrets import FILE_KINDS
+from toolkit.secrets import FILE_KINDS, TokenReference
 
 VERSION = 1
 _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
@@ -103,8 +104,27 @@ def expected(paths: FleetPaths, fleet_file: Path) -> Expected:
         applied, last = history.applied(), history.last()
         if last is None:
             raise NotDeployedError(f"fleet {paths.fleet}")
-        rendered = {number: history.files(number) for number in {row.revision for row in applied.values()}}
+        numbers = {last[0], *(row.revision for row in applied.values())}
+        rendered = {number: history.files(number) for number in numbers}
+        for number in sorted(numbers):
+            _need_own(paths, number, rendered[number])
         return _expected(paths, fleet_file, history, applied, last, rendered)
+
+
+def _need_own(paths: FleetPaths, number: int, files: Mapping[Path, RenderedFile]) -> None:
+    """Refuse a revision of other files than a fleet has: all operators may write it, root looks at them."""
+    units = (paths.units / paths.slice, paths.units / paths.target)
+    own = {paths.supervisord_conf, paths.sysusers, paths.tmpfiles, *units}
+    for bot in filter(is_bot_name, _names(files, paths)):
+        own |= {paths.unit(bot), paths.botfile(bot)}
+    foreign = sorted(files.keys() - own)
+    if foreign:
+        message = (
+            f"{paths.database}: its revision {number} names {foreign[0]}, which is no file of this fleet"
+        )
+        raise ToolkitError(
+            message, "see who wrote that; `toolkit deploy` makes a revision of the fleet's files"
+        )
 
 
 def _expected(
@@ -122,7 +142,7 @@ def _expected(
         _bot(paths, row, rendered[row.revision], name in held, owner) for name, row in applied.items()
     )
     own = {Path(file.path) for bot in bots for file in (bot.unit, bot.bot_file)}
-    newest = rendered.get(number) or history.files(number)
+    newest = rendered[number]
     others = {paths.unit(name) for name in _names(newest, paths)}
     shared = [file for path, file in newest.items() if path not in own | others]
     systemd = paths.place.backend == "systemd"
@@ -168,7 +188,7 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
     bot = botfile.decode(own.content.encode())
     # All operators may write what the database has, and the interpreter is run.
     in_place = _in_place(paths.unit(row.bot)) if paths.is_system else unit.content
-    token = bot.token
+    token = _token(paths, row.bot, bot)
     return Bot(
         name=row.bot,
         held=held,
@@ -182,6 +202,14 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
         secret=token.value[0] if token and token.kind in FILE_KINDS else "",
         bot=bot,
     )
+
+
+def _token(paths: FleetPaths, name: str, bot: BotFile) -> TokenReference | None:
+    """Where a bot's token is; in system mode by the file in place: what to do with it is told to root."""
+    if not paths.is_system:
+        return bot.token
+    in_place = bot_file_in_place(paths, name)
+    return in_place.token if in_place else None
 
 
 def _file(file: RenderedFile) -> File:

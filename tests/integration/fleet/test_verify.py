@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -218,3 +219,15 @@ def test_settings_of_the_users_pytest_change_nothing(up, tmp_path):
     command = [Path(sys.executable).parent / "toolkit", "-f", up.fleet, "verify"]
     done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_revision_of_files_that_are_not_the_fleets_is_refused(up):
+    sql = "UPDATE revision_file SET path = '../../../../etc/shadow' WHERE path LIKE '%supervisord.conf'"
+    connection = sqlite3.connect(up.home / "fleet.db", isolation_level=None)
+    connection.execute(sql)
+    connection.close()
+    told = up.run("verify", code=1).stderr
+    assert "its revision 1 names " in told
+    assert "/etc/shadow, which is no file of this fleet" in told
+    up.run("deploy")
+    up.run("verify")
