@@ -68,6 +68,18 @@ def detached(tmp_path) -> Iterator[Detached]:
         os.kill(pid, signal.SIGKILL)
 
 
+def kill(detached: Detached) -> None:
+    process = psutil.Process(detached.pid)
+    process.kill()
+    psutil.wait_procs([process], timeout=10)
+
+
+def refusals(pid_file: Path, code: int) -> list[str]:
+    """What the commands that take a pid file say of it."""
+    commands = (["stop"], ["--port", "0"], ["--detach", "--port", "0"])
+    return [toolkit("sandbox", *command, "--pid-file", pid_file, code=code) for command in commands]
+
+
 class TestDetached:
     def test_it_answers_when_the_command_returns(self, detached):
         assert SandboxClient(detached.url).health()["pid"] == detached.pid
@@ -100,12 +112,16 @@ class TestDetached:
         toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
 
     def test_a_pid_file_left_behind_is_no_sandbox(self, detached):
-        pid = detached.pid
-        os.kill(pid, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
-        # The number may be any process by now: nothing may happen to it.
-        detached.pid_file.write_text(f"{os.getpid()}\n")
+        kill(detached)
         assert "no sandbox was running" in toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
+        assert not detached.pid_file.exists()
+
+    def test_a_number_left_behind_that_another_process_has_by_now(self, detached):
+        kill(detached)
+        for file in (detached.pid_file, detached.pid_file.with_name(".pid.lock")):
+            file.write_text(f"{os.getpid()}\n")
+        assert "no sandbox was running" in toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
+        assert not detached.pid_file.exists()
 
     def test_two_that_start_at_once_are_one(self, tmp_path):
         made = Detached(tmp_path)
@@ -128,6 +144,51 @@ class TestDetached:
         finally:
             for pid in servers_of(made.pid_file):
                 os.kill(pid, signal.SIGKILL)
+
+
+class TestPidFilesOfOthers:
+    """What no sandbox wrote is neither removed nor replaced."""
+
+    @pytest.mark.parametrize(
+        "content", ["", "a novel\n" * 9, "12 34\n", "-1\n", "0\n", "4194305\n", "9" * 5000]
+    )
+    def test_a_file_that_is_no_pid_file(self, tmp_path, content):
+        file = tmp_path / "precious"
+        file.write_text(content)
+        for told in refusals(file, 2):
+            assert f"{file} is no pid file of a sandbox" in told
+        assert file.read_text() == content
+        assert list(tmp_path.iterdir()) == [file]
+
+    def test_a_pipe_a_link_and_a_folder(self, tmp_path):
+        pipe, link, folder = (tmp_path / name for name in ("pipe", "link", "folder"))
+        os.mkfifo(pipe)
+        link.symlink_to(pipe)
+        folder.mkdir()
+        for path in (pipe, link, folder, Path()):
+            for told in refusals(path, 2):
+                assert f"{path} is no pid file of a sandbox: it is a" in told
+        assert {pipe, link, folder} == set(tmp_path.iterdir())
+
+    def test_a_process_that_lives_and_is_no_sandbox(self, tmp_path):
+        file = tmp_path / "pid"
+        file.write_text(f"{os.getpid()}\n")
+        for told in refusals(file, 4):
+            assert f"{file} is of process {os.getpid()}, which is no sandbox; it is left as it is" in told
+        assert file.read_text() == f"{os.getpid()}\n"
+
+    def test_what_was_put_in_the_place_of_a_running_sandboxs_file_stays(self, detached):
+        detached.pid_file.write_text(f"{os.getpid()}\n")
+        assert "is stopped" in toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
+        assert servers_of(detached.pid_file) == []
+        assert detached.pid == os.getpid()
+
+    def test_a_file_of_others_in_the_place_of_the_lock(self, tmp_path):
+        lock = tmp_path / ".pid.lock"
+        lock.write_text("a novel\n")
+        told = toolkit("sandbox", "--detach", "--port", 0, "--pid-file", tmp_path / "pid", code=2)
+        assert f"{lock} is no pid file" in told
+        assert lock.read_text() == "a novel\n"
 
 
 class TestForeground:

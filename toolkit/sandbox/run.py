@@ -65,7 +65,8 @@ def run(options: Options, ready: Callable[[str], None]) -> None:
         ready: called with the URL as soon as the server answers.
 
     Raises:
-        ToolkitError: the extra is not installed, the address cannot be used, or the pid file's server runs.
+        ToolkitError: the extra is not installed, the address cannot be used, the pid file's server runs, or
+            what is there is no pid file of a sandbox.
     """
     require_extra()
     _check_certificate(options)
