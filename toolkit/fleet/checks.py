@@ -1,6 +1,7 @@
 """What the schema cannot say: names that must exist, ranges, and what must be there on this machine."""
 
 import os
+import stat
 from pathlib import Path
 
 from toolkit.fleet.addresses import address_fault
@@ -70,9 +71,9 @@ def _check_program(draft: Draft, path: Keys, program: str) -> None:
 
 def _check_folders(draft: Draft, path: Keys) -> None:
     directory = draft.sound(draft.fleet, (*path, "directory"), str)
-    if directory is not None and _missing(draft.fleet.absolute(directory)):
+    if directory is not None and (fault := _folder_fault(draft.fleet.absolute(directory))):
         hint = "the path is relative to this file"
-        draft.report.add(draft.fleet, (*path, "directory"), "there is no such folder", hint)
+        draft.report.add(draft.fleet, (*path, "directory"), fault, hint)
     python = draft.sound(draft.fleet, (*path, "python"), str)
     if python is None:
         return
@@ -82,6 +83,16 @@ def _check_folders(draft: Draft, path: Keys) -> None:
     elif _missing(os.path.join(os.path.dirname(python), "bot-runner")):
         message, hint = "bot-runner is not installed beside it", "run its `pip install bot-toolkit`"
         draft.report.add(draft.fleet, (*path, "python"), message, hint)
+
+
+def _folder_fault(path: str) -> str:
+    """Why no process can work in this folder; empty where one can, or where it may not be looked at."""
+    if _missing(path):
+        return "there is no such folder"
+    try:
+        return "" if stat.S_ISDIR(os.stat(path).st_mode) else "it is a file, not a folder"
+    except OSError:
+        return ""
 
 
 def _missing(path: str) -> bool:

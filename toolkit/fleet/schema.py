@@ -21,6 +21,7 @@ _MAX_TEXT = 32_000
 RESERVED_VARIABLES = ("BOT_TOOLKIT_UNIT", "NOTIFY_SOCKET", "WATCHDOG_USEC")
 
 _IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _NO_NUL = "^[^\\u0000]*$"
 
 
@@ -99,9 +100,9 @@ _TARGET = {
 }
 
 ENDPOINT = _text(
-    "a Bot API server such as https://api.telegram.org: scheme, host and port, no path",
+    "a Bot API server such as https://api.telegram.org: scheme, host and port (1 to 65535), no path",
     "The Bot API server. A bot's own wins over its type's, and that over the fleet's.",
-    "^https?://([^\\s/?#@:\\[\\]]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?/?$",
+    "^https?://([^\\s/?#@:\\[\\]]+|\\[[0-9A-Fa-f:.]+\\])(:" + _PORT + ")?/?$",
     examples=["https://api.telegram.org", "http://127.0.0.1:8081"],
 )
 
