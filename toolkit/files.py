@@ -208,6 +208,12 @@ def _sync(path: Path, flags: int = 0) -> None:
         os.close(descriptor)
 
 
+def in_the_way(folder: Path) -> Path | None:
+    """What keeps a folder from being made: the nearest of it and those above that exists, if no folder."""
+    nearest = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), None)
+    return None if nearest is None or nearest.is_dir() else nearest
+
+
 def make_private(folder: Path, mode: int = 0o700) -> None:
     """Make a folder, and those above it that are missing, for its owner alone, or with another mode.
 

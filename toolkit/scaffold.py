@@ -1,14 +1,18 @@
 """Write a fleet that runs, for `toolkit init`: copies of the templates, filled in."""
 
+import re
 import secrets
+import stat
 from pathlib import Path
 
-from toolkit.errors import RefusedError, SecretError, UsageError
-from toolkit.files import write_atomically
+from toolkit.errors import OddFileError, RefusedError, SecretError, UsageError
+from toolkit.files import in_the_way, read_regular, write_atomically
 from toolkit.paths import FLEET_NAME
 from toolkit.secrets import checked
 from toolkit.templates import template_folder
 
+# Of a file of tokens: some 20,000 of them.
+_MOST_BYTES = 1_000_000
 SAMPLE_BOTS = {"alice": "echo", "bob": "echo", "carol": "counter"}
 
 
@@ -28,12 +32,14 @@ def write_fleet(
 
     Raises:
         RefusedError: one of the files is there already; nothing was written.
-        SecretError: the token file cannot be read or holds no token.
+        UsageError: the name, the folder, the endpoint or the token file will not do.
     """
     import jinja2
 
     if not FLEET_NAME.fullmatch(fleet):
         raise UsageError(f"--name {fleet!r} is no name for a fleet", "1 to 24 of a-z and 0-9")
+    if endpoint is not None:
+        _check_endpoint(endpoint)
     tokens = _real_tokens(token_file) if token_file else {bot: _made_up_token() for bot in SAMPLE_BOTS}
     bots = {bot: SAMPLE_BOTS.get(bot, "echo") for bot in tokens}
     source = template_folder() / "init"
@@ -52,6 +58,9 @@ def write_fleet(
     present = [path for path in contents if path.exists()]
     if present:
         raise RefusedError(f"{present[0]} is there already", "choose an empty folder")
+    for path in contents:
+        if obstacle := in_the_way(path.parent):
+            raise UsageError(f"{obstacle} is no folder", "choose another folder")
     for path, content in contents.items():
         secret = path.parent.name == "secrets"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if secret else 0o777)
@@ -64,13 +73,33 @@ def _made_up_token() -> str:
     return f"{secrets.randbelow(900_000) + 100_000}:{secrets.token_urlsafe(27)[:35]}"
 
 
+def open_to_others(token_file: Path) -> bool:
+    """Whether everybody on this machine may read a file of tokens."""
+    return bool(token_file.stat().st_mode & stat.S_IROTH)
+
+
+def _check_endpoint(endpoint: str) -> None:
+    from toolkit.fleet.schema import ENDPOINT
+
+    if not re.search(ENDPOINT["pattern"], endpoint):
+        raise UsageError(f"--endpoint {endpoint!r} will not do", f"name {ENDPOINT['title']}")
+
+
 def _real_tokens(path: Path) -> dict[str, str]:
+    hint = "name a file with one token a line"
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SecretError(f"{path}: {error}", "name a file with one token a line") from None
-    tokens = [checked(line, f"{path}") for line in lines if line and not line.startswith("#")]
+        content = read_regular(path, _MOST_BYTES, follow=True).decode()
+        lines = [line.strip() for line in content.splitlines()]
+        tokens = [checked(line, f"{path}") for line in lines if line and not line.startswith("#")]
+    except OddFileError as error:
+        raise UsageError(error.message, hint) from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text", hint) from None
+    except SecretError as error:
+        raise UsageError(error.message, error.hint) from None
     if not tokens:
-        raise SecretError(f"{path} holds no token", "put one token a line into it")
+        raise UsageError(f"{path} holds no token", "put one token a line into it")
     names = [*SAMPLE_BOTS, *(f"bot{number}" for number in range(4, len(tokens) + 1))]
     return dict(zip(names, tokens, strict=False))

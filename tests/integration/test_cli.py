@@ -1,6 +1,7 @@
 """The command line itself: help, errors, exit codes, JSON, completion."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,57 @@ def test_init_refuses_to_overwrite(tmp_path):
     told = toolkit("init", tmp_path / "f")
     assert told.returncode == 4
     assert "is there already" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (Path.exists, "No such file or directory"),
+        (os.mkfifo, "is a named pipe, not a file"),
+        (os.mkdir, "is a folder, not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
+        (lambda path: path.write_bytes(b"\xff\n"), "is not UTF-8 text"),
+        (lambda path: path.write_text("# none\n"), "holds no token"),
+        (lambda path: path.write_text("a novel\n"), "holds no bot token"),
+        (lambda path: path.write_text("#\n" * 500_001), "has more than 1000000 bytes"),
+    ],
+)
+def test_init_takes_tokens_from_a_file_of_them_alone(made, words, tmp_path):
+    file = tmp_path / "tokens"
+    made(file)
+    told = toolkit("init", tmp_path / "f", "--token-file", file)
+    assert told.returncode == 2, told
+    assert told.stderr.count(str(file)) == 1
+    assert words in told.stderr
+    assert "\nhint: " in told.stderr
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_init_warns_of_a_token_file_that_everyone_may_read(mode, warned, tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(f"123456:{'x' * 35}\n")
+    file.chmod(mode)
+    told = toolkit("init", tmp_path / "f", "--token-file", file)
+    assert told.returncode == 0, told
+    assert (f"everyone on this machine may read the tokens in {file}" in told.stderr) is warned
+
+
+@pytest.mark.parametrize("below", ["", "x", "x/y"])
+def test_init_refuses_what_is_no_folder(below, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    told = toolkit("init", file / below)
+    assert told.returncode == 2, told
+    assert f"error: {file} is no folder" in told.stderr
+    assert file.read_text() == "mine"
+
+
+def test_init_refuses_an_endpoint_that_the_fleet_file_may_not_have(tmp_path):
+    told = toolkit("init", tmp_path / "f", "--endpoint", "127.0.0.1:8081")
+    assert told.returncode == 2, told
+    assert "scheme, host and port" in told.stderr
+    assert not (tmp_path / "f").exists()
 
 
 def test_validate_import_finds_an_app_that_does_not_import(tmp_path):

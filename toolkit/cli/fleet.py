@@ -46,12 +46,16 @@ def init(
 
     It has a fleet.yaml, two example bots, and tokens that the sandbox takes.
     """
-    from toolkit.scaffold import write_fleet
+    from toolkit.scaffold import open_to_others, write_fleet
 
     written = write_fleet(folder, name, None if token_file else endpoint, token_file, keep_in_folder)
     for path in written:
         echo(f"wrote {path}")
     where = "" if folder == Path() else f" -f {folder / 'fleet.yaml'}"
+    if token_file and open_to_others(token_file):
+        note(
+            f"warning: everyone on this machine may read the tokens in {token_file}: chmod 600, or remove it"
+        )
     if not token_file:
         echo("next: `toolkit sandbox --detach` starts a Bot API server to try it with")
     echo(f"next: `toolkit{where} up` starts the bots")
