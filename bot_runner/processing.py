@@ -88,12 +88,16 @@ class Processor(BaseUpdateProcessor):
         self._under_way: dict[int, int] = {}
         self._taken = 0
         self._worst: dict[int, End] = {}
-        super().__init__(inner.max_concurrent_updates if self._left_to_app else _UNBOUNDED)
+        self._apps_limit = inner.max_concurrent_updates
+        super().__init__(self._apps_limit if self._left_to_app else _UNBOUNDED)
+        # At 1 python-telegram-bot awaits handlers in the task that fetches updates, and one that ends by
+        # GeneratorExit or a cancellation ends that task for good (Application.__update_fetcher).
+        self._max_concurrent_updates = _UNBOUNDED
 
     @property
-    def max_concurrent_updates(self) -> int:
+    def at_once(self) -> int:
         """How many updates are handled at once."""
-        return self.turns.limit if self.turns else self._max_concurrent_updates
+        return self.turns.limit if self.turns else self._apps_limit
 
     @property
     def current_concurrent_updates(self) -> int:
@@ -121,7 +125,8 @@ class Processor(BaseUpdateProcessor):
             work = self._inner.do_process_update(update, self._begun(update, coroutine))
             await self._in_turn(update, work)
             return
-        key = order_key(update)
+        # One at a time means in the order of arrival, whatever the chat.
+        key = order_key(update) if turns.limit > 1 else None
         try:
             await turns.take(key)
         except BaseException:
@@ -141,7 +146,7 @@ class Processor(BaseUpdateProcessor):
 
     def _moved(self, change: int) -> None:
         self._taken += change
-        self._vitals.moved(self._taken, self.max_concurrent_updates)
+        self._vitals.moved(self._taken, self.at_once)
 
     async def _begun(self, update: object, coroutine: Awaitable[Any]) -> None:
         """The work on an update, from the moment it really begins: an app's own processor may wait before."""
@@ -254,6 +259,14 @@ def watch(
 
     class Watched(own):  # type: ignore[misc]  # the app may bring a class of its own
         __slots__ = ()
+
+        @property
+        def concurrent_updates(self) -> int:
+            return processor.at_once
+
+        async def _update_fetcher(self) -> None:
+            vitals.fetcher = asyncio.current_task()
+            await super()._update_fetcher()
 
         async def process_error(self, *args: Any, **kwargs: Any) -> Any:
             vitals.errors += 1

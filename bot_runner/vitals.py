@@ -35,6 +35,7 @@ class Vitals:
     Attributes:
         phase: the state without regard to troubles.
         poller: the task that polls, where one is to.
+        fetcher: the task that hands updates to the handlers, where one is to.
         full: whether the poller waits for room.
         verdict: the judge's last word.
         transitions: the last changes of state, the latest last.
@@ -61,6 +62,7 @@ class Vitals:
         self.last_tick: float | None = None
         self.last_beat: float | None = None
         self.poller: asyncio.Task[Any] | None = None
+        self.fetcher: asyncio.Task[Any] | None = None
         self.full = False
         self.verdict = Verdict()
         self._poll_due: float | None = None
@@ -234,6 +236,7 @@ class Vitals:
             # Until it is done the loop may turn or not, and nothing is polled.
             return Sample(start_step=step[0], starting_s=since(step[1]))
         began, polls = list(self.in_flight.values()), self.phase is State.RUNNING
+        runs = polls or self.phase is State.PAUSED
         lag = since(self.last_tick)
         taken, lanes = self._lanes
         return Sample(
@@ -241,6 +244,7 @@ class Vitals:
             beat_age_s=since(self.last_beat),
             poll_overdue_s=since(self._poll_due) if polls else None,
             poller_lives=not (polls and self.poller is not None and self.poller.done()),
+            fetcher_lives=not (runs and self.fetcher is not None and self.fetcher.done()),
             oldest_in_flight_s=since(min(began)) if began else None,
             stalled_s=since(self._moved) if self.full or taken >= lanes else None,
             no_descriptor_s=since(self._no_descriptor),

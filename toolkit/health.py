@@ -35,6 +35,8 @@ class Sample:
         poll_overdue_s: seconds since the poller should have shown a sign of life, counted from the moment
             until which its present poll or pause may take; None where it is not to poll.
         poller_lives: False where the polling task has ended though the bot is to run.
+        fetcher_lives: False where the task that hands updates to the handlers has ended though the bot is to
+            run.
         oldest_in_flight_s: seconds that the oldest update has been in its handler.
         stalled_s: seconds for which no update has begun or ended while none could begin: each turn was
             taken, or there was no room for more.
@@ -47,6 +49,7 @@ class Sample:
     beat_age_s: float | None = None
     poll_overdue_s: float | None = None
     poller_lives: bool = True
+    fetcher_lives: bool = True
     oldest_in_flight_s: float | None = None
     stalled_s: float | None = None
     no_descriptor_s: float | None = None
@@ -105,7 +108,9 @@ def _poller(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
 
 
 def _handlers(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
-    if (sample.stalled_s or 0.0) > limits.stuck_s:
+    if not sample.fetcher_lives:
+        yield Level.HUNG, "nothing hands updates to the handlers: the task that did has ended"
+    elif (sample.stalled_s or 0.0) > limits.stuck_s:
         yield Level.HUNG, f"the handlers are stuck: none began or ended for more than {limits.stuck_s:g} s"
     elif (sample.oldest_in_flight_s or 0.0) > limits.handler_s:
         yield Level.DEGRADED, f"an update has been in its handler for more than {limits.handler_s:g} s"

@@ -51,6 +51,13 @@ async def give_up(*_):
     raise asyncio.CancelledError
 
 
+async def starve(*_):
+    """Cancels the task from which the application gets its updates."""
+    for task in asyncio.all_tasks():
+        if task.get_name().endswith(":update_fetcher"):
+            task.cancel()
+
+
 async def leak(*_):
     """Keeps 32 MB and 32 files for good."""
     leaked.append(bytearray(os.urandom(1)) * 32_000_000)
@@ -91,6 +98,7 @@ FAULTS = {
     "fail": fail,
     "vanish": vanish,
     "giveup": give_up,
+    "starve": starve,
     "leak": leak,
     "leave": leave,
     "drop": drop_dead,

@@ -17,6 +17,7 @@ samples = st.builds(
     beat_age_s=ages,
     poll_overdue_s=st.none() | st.floats(-60, 1e6),
     poller_lives=st.booleans(),
+    fetcher_lives=st.booleans(),
     oldest_in_flight_s=ages,
     stalled_s=ages,
     no_descriptor_s=ages,
@@ -49,6 +50,7 @@ def test_a_bot_that_is_idle_or_busy_is_well(sample):
         (Sample(poll_overdue_s=10.1), Level.DEGRADED, "overdue by more than 10 s"),
         (Sample(poll_overdue_s=30.1), Level.HUNG, "overdue by more than 30 s"),
         (Sample(poller_lives=False), Level.HUNG, "the poller has ended"),
+        (Sample(fetcher_lives=False), Level.HUNG, "nothing hands updates to the handlers"),
         (Sample(oldest_in_flight_s=120.1), Level.DEGRADED, "in its handler for more than 120 s"),
         # One of many lanes: the others go on.
         (Sample(oldest_in_flight_s=1e6), Level.DEGRADED, "in its handler for more than 120 s"),

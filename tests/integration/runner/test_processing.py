@@ -87,3 +87,22 @@ def test_a_handler_that_does_not_block_and_is_cut_at_the_end_is_no_error(bot, sa
     eventually(lambda: bot.ask("status")["oldest_in_flight_s"], "a handler that runs")
     assert bot.stop() == 0
     assert "a handler ended by" not in bot.log()
+
+
+def test_one_at_a_time_is_in_the_order_of_arrival_across_chats(bot, sandbox):
+    bot.app("telegram", "ordered_app:build").change(concurrency=1)
+    for number, chat in enumerate((1, 1, 2), 1):
+        sandbox.say(bot.id, f"message {number}", chat_id=chat)
+    bot.up()
+    assert [answer["text"].split()[1] for answer in answers(sandbox, bot, 3)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("command", "by"), [("/vanish", "GeneratorExit"), ("/giveup", "CancelledError")])
+def test_one_at_a_time_goes_on_after_a_handler_that_ends_unheard(bot, sandbox, command, by):
+    bot.app("telegram", "faults_app:build").change(concurrency=1).up()
+    sandbox.say(bot.id, command)
+    assert sandbox.ask(bot.id, "after")[0]["text"] == "after"
+    status = bot.ask("status")
+    # The same run: an end as deaf and a start would mend it as well.
+    assert (status["state"], status["errors"], status["starts"]) == ("RUNNING", 1, 1)
+    assert f"a handler ended by {by}" in bot.log()
