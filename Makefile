@@ -56,11 +56,8 @@ unit: $(VENV)/.ready-dev
 	@$(BIN)/pytest -q tests/unit tests/plans tests/golden tests/test_*.py
 
 # A file is one worker's: its tests share hosts, and some their order. (Groups of xdist 3.8 have no effect under pytest 9.2.)
-# Tests wait more than they compute, hence more workers than processors.
-WORKERS := $(shell echo $$(($$(nproc) + ($$(nproc) + 1) / 2)))
-
 test: lint
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest -q -n auto --dist loadfile
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python tests/bench

@@ -11,20 +11,6 @@ from typing import Any
 
 import pytest
 
-TESTS = Path(__file__).parent
-SLOWEST = [TESTS / place for place in ("hosts/test_machine.py", "infra", "hosts", "integration")]
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: begun late, they would end alone."""
-
-    def rank(item: pytest.Item) -> int:
-        ranks = (rank for rank, place in enumerate(SLOWEST) if item.path.is_relative_to(place))
-        return next(ranks, len(SLOWEST))
-
-    items.sort(key=rank)
-
 
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
