@@ -61,6 +61,21 @@ def small_disk() -> Iterator[Callable[[Path, int], SmallDisk]]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of this machine's own names, and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    own = ["-subj", "/CN=localhost", "-addext", names, "-days", "2"]
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key]
+    command = ["openssl", "req", "-x509", *new_key, "-out", cert, *own]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return cert, key
+
+
 @pytest.fixture
 def tell_row(record_property: Callable[[str, object], None]) -> Callable[..., None]:
     """Put a row into a table that is printed after all tests: ``tell_row("faults", {"fault": "409", …})``."""

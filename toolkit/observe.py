@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from toolkit.backends import Backend, NotRunningError, Phase, SocketGoneError, UnitStatus
+from toolkit.backends import NOT_RUNNING_WORDS, Backend, NotRunningError, Phase, SocketGoneError, UnitStatus
 from toolkit.errors import BackendError
 from toolkit.ipc.client import Asked, Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
@@ -189,7 +189,7 @@ def _unit_of(
     if not paths.unit(bot).exists():
         return UnitStatus(bot, Phase.ABSENT)
     lost = silence.message if isinstance(silence, SocketGoneError) else ""
-    return UnitStatus(bot, Phase.STOPPED, detail=lost or "the supervisor is not running")
+    return UnitStatus(bot, Phase.STOPPED, detail=lost or NOT_RUNNING_WORDS)
 
 
 def view_of_silence(

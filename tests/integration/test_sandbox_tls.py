@@ -1,6 +1,5 @@
 """The sandbox over TLS, and TLS that ends in the middle of a connection."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,18 +35,6 @@ def run(*arguments: object, code: int = 0) -> str:
     )
     assert done.returncode == code, done
     return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> tuple[Path, Path]:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl makes the certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    own = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key)
-    run("openssl", "req", "-x509", *new_key, "-out", cert, *own)
-    return cert, key
 
 
 @pytest.fixture

@@ -7,21 +7,10 @@ import httpx
 import pytest
 
 from bot_runner.lanes import Lanes
+from tests.http_answers import answer
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 # A request of these tests takes fewer turns of the loop than this, connecting included.
 MOST_TURNS = 60
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while await reader.readuntil(b"\r\n\r\n"):
-            writer.write(ANSWER)
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
-    finally:
-        writer.close()
 
 
 def with_lanes(count: int, work: Callable[[httpx.AsyncClient], Awaitable[None]]) -> None:

@@ -1,30 +1,16 @@
 """The runner's connections through a proxy that the environment names: a real one, with and without TLS."""
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
 from bot_runner.transport import RunnerRequest, _request
+from tests.http_answers import ANSWER, answer
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 # No request of these tests takes as many turns of the loop, connecting included.
 MOST_TURNS = 500
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while await reader.readuntil(b"\r\n\r\n"):
-            writer.write(ANSWER)
-            await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-        pass
-    finally:
-        writer.close()
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,19 +47,6 @@ class Proxy:
             pass
         finally:
             writer.close()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> tuple[Path, Path]:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl makes the certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    own = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
-    command = ["openssl", "req", "-x509", *new_key, "-out", str(cert), *own]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return cert, key
 
 
 Call = Callable[[], Awaitable[tuple[int, bytes]]]

@@ -54,6 +54,8 @@ class NotRunningError(BackendError):
     """The supervisor does not run."""
 
 
+# What is told of the bots of a supervisor that does not run.
+NOT_RUNNING_WORDS = "the supervisor is not running"
 # How an error tells that a supervisor's socket is gone; what is told of its bots has it too.
 LOST_WORDS = ", but its socket "
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit import botfile, rotation
+from toolkit.backends import NOT_RUNNING_WORDS
 from toolkit.deploy.plan import differences
 from toolkit.errors import ToolkitError
 from toolkit.lifecycle import State
@@ -157,7 +158,7 @@ def _running(bot: Bot, facts: Facts) -> Verdict:
             if up
             else skipped("an operator keeps it stopped")
         )
-    if facts.fault or (view and view["reason"] == "the supervisor is not running"):
+    if facts.fault or (view and view["reason"] == NOT_RUNNING_WORDS):
         return skipped("its supervisor cannot be asked: see `supervisor`")
     if view is None:
         return judged("the toolkit does not know it")

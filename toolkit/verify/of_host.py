@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from toolkit.backends import LOST_WORDS
+from toolkit.backends import LOST_WORDS, NOT_RUNNING_WORDS
 from toolkit.render import systemd_marks
 from toolkit.verify import of_bot, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, skipped
@@ -195,7 +195,7 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
     if facts.fault:
         return judged(facts.fault)
     reasons = [view["reason"] for view in facts.views.values()]
-    if "the supervisor is not running" in reasons:
+    if NOT_RUNNING_WORDS in reasons:
         return judged("it does not run")
     if any(LOST_WORDS in reason for reason in reasons):
         return judged("it runs, and its socket is gone: see `toolkit bot status`")
