@@ -118,7 +118,7 @@ def _is_supervisord(arguments: list[bytes]) -> bool:
 
 
 def running_pid(paths: FleetPaths) -> int | None:
-    """This fleet's supervisord: by its pid file; where that is gone, and none is just begun, by its arguments."""
+    """This fleet's supervisord: by its pid file, else by its arguments if none is being started."""
     recorded = recorded_pid(paths)
     if recorded is not None or paths.supervisor_pidfile.exists() or _is_launching(paths):
         return recorded
