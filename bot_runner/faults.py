@@ -8,6 +8,7 @@ from httpx import PoolTimeout
 from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError, TimedOut
 
 from bot_runner.pacing import growing, jittered
+from bot_runner.redaction import Redactor
 
 _GROWTH = 1.5
 LONGEST_FLOOD_S = 300.0
@@ -19,7 +20,7 @@ class Misrouted(InvalidToken):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    words: str
+    words: str  # {api} is the server
     first_s: float
     longest_s: float
 
@@ -27,13 +28,13 @@ class _Kind:
 class Fault(Enum):
     """A class of faults. The caps are such that the first answer comes within 1 s of the server's return."""
 
-    NETWORK = _Kind("the Bot API cannot be reached", 0.1, 0.7)
-    OCCUPIED = _Kind("no connection to the Bot API gets free", 0.1, 0.7)
-    TIMEOUT = _Kind("the Bot API does not answer", 0.1, 0.7)
-    SERVER = _Kind("the Bot API is in trouble", 0.2, 0.7)
-    GARBAGE = _Kind("the Bot API's answer makes no sense", 0.2, 0.7)
+    NETWORK = _Kind("{api} cannot be reached", 0.1, 0.7)
+    OCCUPIED = _Kind("no connection to {api} gets free", 0.1, 0.7)
+    TIMEOUT = _Kind("{api} does not answer", 0.1, 0.7)
+    SERVER = _Kind("{api} is in trouble", 0.2, 0.7)
+    GARBAGE = _Kind("the answer of {api} makes no sense", 0.2, 0.7)
     MISROUTED = _Kind("misrouted, 404: check `endpoint` and the proxy before it", 0.2, 0.7)
-    FLOOD = _Kind("the Bot API asks for less", 1.0, LONGEST_FLOOD_S)
+    FLOOD = _Kind("{api} asks for less", 1.0, LONGEST_FLOOD_S)
     CONFLICT = _Kind("conflict, 409", 0.7, 15.0)
     REFUSED = _Kind("token refused, 401", 0.0, 0.0)
 
@@ -63,6 +64,29 @@ def classify(error: Exception) -> Fault:
     if isinstance(error, TelegramError):
         return Fault.GARBAGE if "Invalid server response" in str(error) else Fault.SERVER
     return Fault.GARBAGE
+
+
+class Words:
+    """What is told of faults: the call, what is wrong, and with which server.
+
+    Parameters:
+        endpoint: the Bot API server; its host and port are named.
+        redact: takes secrets out of what is told.
+    """
+
+    def __init__(self, endpoint: str, redact: Redactor) -> None:
+        self._api = f"the Bot API at {endpoint.partition('//')[2]}"
+        self._redact = redact
+
+    def __call__(self, call: str, fault: Fault, why: object = "") -> str:
+        """One line.
+
+        Parameters:
+            call: the method.
+            why: what more is known, such as the error.
+        """
+        what = fault.value.words.format(api=self._api)
+        return self._redact.line(f"{call}: {what}" + (f" ({why})" if why else ""))
 
 
 class Tries:

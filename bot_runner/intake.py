@@ -17,10 +17,9 @@ from telegram.ext import ExtBot
 from bot_runner.conflicts import Conflicts
 from bot_runner.delivery import Delivery
 from bot_runner.failure import BotFailedError
-from bot_runner.faults import Fault, Tries, classify
+from bot_runner.faults import Fault, Tries, Words, classify
 from bot_runner.handover import Handover
 from bot_runner.raw_updates import Overheard, Received
-from bot_runner.redaction import Redactor
 from bot_runner.vitals import Vitals
 from toolkit.lifecycle import FailureClass
 
@@ -45,7 +44,7 @@ class Intake:
         delivery: has the spool.
         handover: takes the updates on.
         vitals: hears of each answered poll, and of trouble.
-        redact: takes secrets out of reasons.
+        words: what is told of faults.
         allowed: the kinds of update to ask for.
     """
 
@@ -55,11 +54,11 @@ class Intake:
         delivery: Delivery,
         handover: Handover,
         vitals: Vitals,
-        redact: Redactor,
+        words: Words,
         allowed: Sequence[str] | None,
     ) -> None:
         self._bot, self._delivery, self._handover = bot, delivery, handover
-        self._vitals, self._redact, self._allowed = vitals, redact, allowed
+        self._vitals, self._words, self._allowed = vitals, words, allowed
         self._overheard = Overheard(bot)
         self._tries, self._conflict_tries = Tries(), Tries()
         self._conflicts = Conflicts(bot)
@@ -159,23 +158,22 @@ class Intake:
         fault = classify(error)
         if fault is Fault.CONFLICT:
             self._vitals.well("poll")
-            words = await self._conflicts.name(error)
-            self._vitals.trouble("conflict", self._redact.line(f"getUpdates: {fault.value.words} ({words})"))
+            why = await self._conflicts.name(error)
+            self._vitals.trouble("conflict", self._words("getUpdates", fault, why))
             await self._rest(self._conflict_tries.pause_s(error, fault))
             return
-        reason = self._redact.line(f"getUpdates: {fault.value.words} ({error})")
         if fault is Fault.REFUSED:
-            raise BotFailedError(FailureClass.TOKEN_REFUSED, "getUpdates: token refused, 401") from None
+            raise BotFailedError(FailureClass.TOKEN_REFUSED, self._words("getUpdates", fault)) from None
         if _is_shut_down(error):
             raise BotFailedError(FailureClass.APP_CRASHED, "the app shut its own bot down") from None
         if fault is Fault.GARBAGE and not isinstance(error, TelegramError):
             _log.debug("a poll's answer was not understood", exc_info=error)
         pause = self._tries.pause_s(error, fault)
         if fault is Fault.OCCUPIED and self._tries.failed >= _OCCUPIED_TOO_OFTEN:
-            raise BotFailedError(FailureClass.DEAF, f"getUpdates: {fault.value.words}") from None
+            raise BotFailedError(FailureClass.DEAF, self._words("getUpdates", fault)) from None
         # One dropped connection is no trouble yet.
         if self._tries.failed >= _TROUBLE_AFTER or fault in _TOLD_AT_ONCE:
-            self._vitals.trouble("poll", reason)
+            self._vitals.trouble("poll", self._words("getUpdates", fault, error))
         await self._rest(pause)
 
     async def _rest(self, pause: float) -> None:

@@ -13,21 +13,19 @@ from typing import Any, TypeVar
 from bot_runner import threads
 from bot_runner.context import Run
 from bot_runner.failure import BotFailedError, crashed
-from bot_runner.loading import load_target, quick_imports
+from bot_runner.loading import quick_imports
 from toolkit import spool
 from toolkit.lifecycle import FailureClass
-from toolkit.secrets import bot_id
 
 with quick_imports():
     from telegram.error import NetworkError, RetryAfter
-    from telegram.ext import Application, ApplicationBuilder
 
+    from bot_runner.application import build
     from bot_runner.delivery import Delivery
-    from bot_runner.faults import Fault, Tries, classify
+    from bot_runner.faults import Fault, Tries, Words, classify
     from bot_runner.handover import Handover
     from bot_runner.intake import Intake
     from bot_runner.processing import AnyApplication, End, watch
-    from bot_runner.transport import bound, equip
 
 T = TypeVar("T")
 CALL_S = 30.0
@@ -35,27 +33,6 @@ CALL_S = 30.0
 HOOKS_S = 1.0
 PAUSED = "an operator paused it"
 _log = logging.getLogger(__name__)
-
-
-def build(run: Run) -> AnyApplication:
-    """The application that the bot's factory makes, told the runner's token, server and requests.
-
-    Raises:
-        BotFailedError: APP_IMPORT, it cannot be imported or makes something else; BAD_CONFIG, it was built
-            with another token.
-    """
-    token = run.token or ""
-    product = load_target(run.bot.app.target, run.redact)(run.context)
-    if isinstance(product, ApplicationBuilder):
-        equip(product, token, run.bot.endpoint)
-        product = product.build()
-    if not isinstance(product, Application):
-        made = f"{run.bot.app.target} returned {type(product).__name__}"
-        raise BotFailedError(FailureClass.APP_IMPORT, f"{made}, not an application or its builder")
-    if bot_id(product.bot.token) != bot_id(token):
-        raise BotFailedError(FailureClass.BAD_CONFIG, "the application was built with another bot's token")
-    bound(product.bot)
-    return product
 
 
 class Session:
@@ -66,8 +43,9 @@ class Session:
         folder, once = spool.folder_in(Path(run.bot.files.state)), run.bot.delivery == "at-most-once"
         self._delivery = delivery = Delivery(folder, run.vitals, at_most_once=once)
         self._handover = Handover(application.bot, application.update_queue, delivery)
+        self._words = words = Words(run.bot.endpoint, run.redact)
         self._intake = Intake(
-            application.bot, delivery, self._handover, run.vitals, run.redact, run.context.allowed_updates
+            application.bot, delivery, self._handover, run.vitals, words, run.context.allowed_updates
         )
         self._polling: asyncio.Task[None] | None = None
         self._handing: asyncio.Task[None] | None = None
@@ -177,9 +155,9 @@ class Session:
             except Exception as error:  # noqa: BLE001  an answer that makes no sense may raise anything
                 fault = classify(error)
                 if fault is Fault.REFUSED:
-                    raise BotFailedError(FailureClass.TOKEN_REFUSED, f"{name}: {fault.value.words}") from None
+                    raise BotFailedError(FailureClass.TOKEN_REFUSED, self._words(name, fault)) from None
                 self._run.let_others_start()
-                self._run.vitals.waits(self._run.redact.line(f"{name}: {fault.value.words} ({error})"))
+                self._run.vitals.waits(self._words(name, fault, error))
                 pause = tries.pause_s(error, fault)
             await asyncio.sleep(pause)
 

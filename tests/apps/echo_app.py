@@ -167,6 +167,11 @@ def picky(context: Context) -> ApplicationBuilder:
     return build(context)
 
 
+def elsewhere(context: Context):
+    """A built application that calls the server which python-telegram-bot calls by default."""
+    return build(context).token(context.token).build()
+
+
 def foreign(_: Context):
     return ApplicationBuilder().token("999999999:" + "x" * 35).build()
 

@@ -21,6 +21,7 @@ from telegram.error import (
 )
 
 from bot_runner import descendants, process
+from bot_runner.application import server_of
 from bot_runner.conflicts import CALM_S, EARLIER, GRACE_S, OTHER, STOOD_S, Conflicts
 from bot_runner.context import frozen
 from bot_runner.faults import LONGEST_FLOOD_S, Fault, Misrouted, Tries, classify
@@ -29,6 +30,19 @@ from bot_runner.state_log import StateLog
 from bot_runner.token_lock import TokenLock
 from bot_runner.vitals import Vitals
 from toolkit.lifecycle import State
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("https://api.telegram.org", "https://api.telegram.org"),
+        ("https://API.Telegram.org:443/bot123456:secret/test", "https://api.telegram.org"),
+        ("http://user:secret@[::1]:8081/bot123456:secret", "http://[::1]:8081"),
+        ("http://[::1:8081/bot123456:secret", "what is no URL"),
+    ],
+)
+def test_a_server_is_named_in_one_way_and_without_secrets(url, server):
+    assert server_of(url) == server
 
 
 def test_state_follows_readiness_and_troubles():

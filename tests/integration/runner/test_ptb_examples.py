@@ -1,5 +1,9 @@
-"""The example bots of python-telegram-bot's documentation work under the runner."""
+"""The example bots of python-telegram-bot's documentation, and the README's own, work under the runner."""
 
+import re
+from pathlib import Path
+
+import msgspec
 import pytest
 
 PHOTO = {"file_id": "photo-1", "file_unique_id": "p1", "width": 90, "height": 90}
@@ -32,6 +36,15 @@ def later(bot, sandbox, eventually):
         )
 
     return wait
+
+
+def test_the_bot_in_the_readme(bot, sandbox):
+    readme = Path(__file__).parents[3] / "README.md"
+    (sample,) = re.findall(r"^```python\n(.*?)^```$", readme.read_text(), re.MULTILINE | re.DOTALL)
+    (bot.folder / "sample.py").write_text(sample)
+    app = msgspec.structs.replace(bot.file.app, target="sample:build", search=(str(bot.folder),))
+    bot.change(app=app).up()
+    assert [answer["text"] for answer in sandbox.ask(bot.id, "hello")] == ["hello"]
 
 
 def test_echobot(example):

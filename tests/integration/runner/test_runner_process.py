@@ -90,6 +90,7 @@ def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
         ("async", "no_such_app:main", "APP_IMPORT", "ModuleNotFoundError"),
         ("telegram", "echo_app:nothing", "APP_IMPORT", "returned str"),
         ("telegram", "echo_app:foreign", "BAD_CONFIG", "another bot's token"),
+        ("telegram", "echo_app:elsewhere", "BAD_CONFIG", "calls https://api.telegram.org, not"),
         ("telegram", "echo_app:raises", "APP_CRASHED", "ValueError: no such thing"),
     ],
 )
@@ -142,7 +143,7 @@ def test_who_waits_for_the_api_lets_others_start(bot, eventually):
         for slot in slots[1:]:
             assert asyncio.run(slot.take(60.0))
         bot.change(endpoint="http://127.0.0.1:9").start()
-        bot.until("INITIALIZING", "getMe: the Bot API cannot be reached")
+        bot.until("INITIALIZING", "getMe: the Bot API at 127.0.0.1:9 cannot be reached")
         eventually(slots[0].try_take, "the slot", within_s=5)
     finally:
         for slot in slots:

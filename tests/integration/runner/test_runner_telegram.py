@@ -161,7 +161,7 @@ def test_a_token_refused_later_ends_it(bot, sandbox):
 def test_a_network_that_is_down_is_no_crash(bot, sandbox):
     endpoint = bot.file.endpoint
     bot.change(endpoint="http://127.0.0.1:9").start()
-    bot.until("INITIALIZING", "getMe: the Bot API cannot be reached")
+    bot.until("INITIALIZING", "getMe: the Bot API at 127.0.0.1:9 cannot be reached")
     assert bot.ask("health")["ready"] is False
     assert bot.stop() == 0
     bot.change(endpoint=endpoint).up()
