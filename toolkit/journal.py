@@ -13,9 +13,9 @@ from toolkit import shell
 from toolkit.backends.systemd.status import RESULTS
 from toolkit.errors import OddFileError, RefusedError, ToolkitError, printable
 from toolkit.logs import Filter, Line
-from toolkit.observe import BotView, is_untold, with_words
 from toolkit.paths import FleetPaths
 from toolkit.secrets import redact
+from toolkit.view import BotView, is_untold, with_words
 
 # A large journal is searched for long before it gives a line.
 SILENT_S = 60.0

@@ -17,9 +17,10 @@ from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED, TIMEOUT
 from toolkit.lifecycle import DOWN, State
 from toolkit.lock import changing
-from toolkit.observe import BotView, observe
+from toolkit.observe import observe
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
+from toolkit.view import BotView
 
 Tell = Callable[[str], None]
 # Seconds that a bot has to take a pause or its end.

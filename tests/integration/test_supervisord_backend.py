@@ -21,9 +21,9 @@ from toolkit.backends.supervisord import Supervisord, daemon
 from toolkit.backends.supervisord.start import nudge
 from toolkit.deploy.settle import settle
 from toolkit.errors import BackendError, RefusedError
-from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
+from toolkit.view import BotView
 
 CONF = """\
 [supervisord]

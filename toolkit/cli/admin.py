@@ -9,7 +9,7 @@ from toolkit.cli.output import Progress, echo, emit_json, note
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from toolkit.observe import BotView
+    from toolkit.view import BotView
 
 Finish = Annotated[float, seconds_option("--wait", "Seconds in which updates under way must be finished.")]
 app = typer.Typer(help="Start, stop, restart and pause bots.", no_args_is_help=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from toolkit.dead_letters import Kept
     from toolkit.logs import LogSource
-    from toolkit.observe import BotView
     from toolkit.paths import FleetPaths
+    from toolkit.view import BotView
 
 app = typer.Typer(help="Look at bots.", no_args_is_help=True)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from toolkit.backends.choose import Choice
     from toolkit.fleet.identity import Identity
     from toolkit.fleet.model import Fleet
-    from toolkit.observe import BotView
     from toolkit.paths import FleetPaths
+    from toolkit.view import BotView
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON of a stable shape (docs/json.md).")]
 # The most that an option may ask for; nan, which is neither less nor more, is refused by the parser alone.

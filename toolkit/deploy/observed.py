@@ -8,11 +8,12 @@ from toolkit.botfile import BotFile
 from toolkit.deploy.plan import InForce
 from toolkit.deploy.stopping import bot_file_in_place
 from toolkit.lifecycle import State
-from toolkit.observe import BotView, observe
+from toolkit.observe import observe
 from toolkit.paths import FleetPaths
 from toolkit.revisions import Applied
 from toolkit.rotation import is_late
 from toolkit.secrets import FILE_KINDS
+from toolkit.view import BotView
 
 
 def in_force(

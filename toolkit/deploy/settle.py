@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from toolkit.backends import Backend, HungError
 from toolkit.lifecycle import DOWN, State
-from toolkit.observe import BotView, observe
+from toolkit.observe import observe
 from toolkit.paths import FleetPaths
+from toolkit.view import BotView
 
 # A bot that is ready must still be the same process so many seconds later; one that is not has so many to
 # come back, or to be told as down.

@@ -15,10 +15,10 @@ from toolkit.deploy.settle import settle, steady
 from toolkit.deploy.stopping import longest
 from toolkit.files import NewFile, make_private, remove, write_together
 from toolkit.lifecycle import State
-from toolkit.observe import BotView
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 from toolkit.revisions import Applied, Revisions
+from toolkit.view import BotView
 
 
 def _silent(*_: object) -> None:

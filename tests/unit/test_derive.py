@@ -3,9 +3,9 @@
 import pytest
 
 from toolkit.backends import Phase, UnitStatus
+from toolkit.derive import understood, view_of_answer, view_of_silence
 from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import State
-from toolkit.observe import understood, view_of_answer, view_of_silence
 from toolkit.run_record import LastExit, RunRecord
 
 SILENCE = Failure(FailureKind.NOT_RUNNING, "its control socket /s is not there")

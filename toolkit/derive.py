@@ -1,0 +1,201 @@
+"""The state of one bot, derived from its supervisor, its run record and its own answer. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from toolkit.backends import Phase, SocketGoneError, UnitStatus
+from toolkit.errors import BackendError
+from toolkit.ipc.client import Failure, FailureKind
+from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
+from toolkit.view import BotView
+
+if TYPE_CHECKING:
+    from toolkit.run_record import RunRecord
+
+# A runner's interpreter needs this long at most, on a busy machine, until its socket is there.
+HATCHING_S = 15.0
+# One that supervisord has just begun has to load first, with all others of a machine that boots.
+LOADING_S = 300.0
+_MAKES_ANEW = "`toolkit admin restart-bot {bot}` makes it anew"
+_ALONE = "runs without its supervisor"
+
+_NUMBER, _COUNT = (int, float, NoneType), (int, NoneType)
+_SHAPES: Mapping[str, tuple[type, ...]] = {
+    "reason": (str, NoneType),
+    "pid": _COUNT,
+    "restarts": _COUNT,
+    "memory_bytes": _COUNT,
+    "dead_letters": _COUNT,
+    "last_exit": (dict, NoneType),
+    **dict.fromkeys(("uptime_s", "cpu_percent", "poll_age_s", "loop_lag_s", "oldest_in_flight_s"), _NUMBER),
+}
+
+
+def understood(answer: object) -> dict[str, Any] | Failure:
+    """An answer to ``status``, or a failure where it is none: one bot's nonsense hides no other bot. Pure."""
+    if isinstance(answer, Failure):
+        return answer
+    if (
+        isinstance(answer, dict)
+        and answer.get("state") in tuple(State)
+        and all(isinstance(answer.get(name), types) for name, types in _SHAPES.items())
+    ):
+        return answer
+    return Failure(FailureKind.PROTOCOL, "its answer cannot be understood")
+
+
+def view_of_silence(
+    kind: str, backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure, *, now: float
+) -> BotView:
+    """A bot that does not answer, as its supervisor and its run record tell it. Pure.
+
+    Parameters:
+        kind: the bot's type.
+        silence: why it does not answer.
+        now: seconds since the epoch.
+    """
+    state, reason = _silent_state(unit, silence, _youth(backend, unit, record, silence, now))
+    failure = None
+    if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
+        last = record.last_exit
+        if last and unit.exit_code not in (None, last.code):
+            last = None  # that run left no record: it could not even begin
+        # A runner that could not even read its bot file has left no record of that end, but its exit code.
+        failure = FailureClass.of_code(unit.exit_code) or (FailureClass.of(last.failure) if last else None)
+        told = last.reason if last and (failure is None or last.failure == failure.name) else ""
+        reason = ": ".join(filter(None, (failure.words if failure else "", told))) or reason
+        if failure and not failure.restart_helps:
+            state = State.QUARANTINED
+    lost = state is State.DEGRADED and silence.kind is FailureKind.NOT_RUNNING
+    return BotView(
+        name=unit.bot,
+        type=kind,
+        backend=backend,
+        state=state,
+        reason=reason,
+        hint=_MAKES_ANEW.format(bot=unit.bot) if lost else _hint(unit.bot, state, failure),
+        pid=unit.pid,
+        uptime_s=max(0.0, now - unit.since) if unit.pid and unit.since else None,
+        restarts=record.restarts,
+        failure=failure.name if failure else None,
+        details={"last_exit": _plain_exit(record)},
+    )
+
+
+def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, Any]) -> BotView:
+    """A bot as it tells itself, but for what its supervisor knows better. Pure.
+
+    Parameters:
+        kind: the bot's type.
+        answer: of the control socket's ``status``.
+    """
+    state = State(answer["state"])
+    reason = str(answer.get("reason") or "")
+    if unit.phase is Phase.STOPPING:
+        state = State.STOPPING
+    elif unit.phase not in (Phase.RUNNING, Phase.STARTING):
+        reason = "; ".join(filter(None, (reason, _ALONE)))
+    last_exit = answer.get("last_exit") or {}
+    troubled = state in (State.BACKOFF, State.QUARANTINED)
+    failure = FailureClass.of(str(last_exit.get("failure", ""))) if troubled else None
+    return BotView(
+        name=unit.bot,
+        type=kind,
+        backend=backend,
+        state=state,
+        ready=bool(answer.get("ready")),
+        reason=reason,
+        hint=_hint(unit.bot, state, failure, int(answer.get("dead_letters") or 0)),
+        pid=answer.get("pid"),
+        uptime_s=answer.get("uptime_s"),
+        restarts=int(answer.get("restarts") or 0),
+        memory_bytes=answer.get("memory_bytes"),
+        cpu_percent=answer.get("cpu_percent"),
+        failure=failure.name if failure else None,
+        fingerprint=str(answer.get("fingerprint", "")),
+        unit=str(answer.get("unit", "")),
+        details=answer,
+    )
+
+
+def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure, now: float) -> str:
+    """Why a running process may be silent without a fault; "" where that is one.
+
+    systemd calls a bot active once it was ready, supervisord as soon as it has lived for a second: a busy
+    machine may take much longer to load its runner, which begins its record and then its socket.
+    """
+    begun = record.pid is not None and record.pid == unit.pid
+    loads = not unit.since or now - unit.since < LOADING_S
+    if backend != "systemd" and silence.kind is FailureKind.NOT_RUNNING and not begun and loads:
+        return "its runner is not loaded yet"
+    since = unit.since or (seconds(record.started_at) if begun else 0.0)
+    if not since or now - since >= HATCHING_S:
+        return ""
+    missing = silence.kind is FailureKind.NOT_RUNNING and begun
+    return "its process has just begun" + (f": {silence.message}" if missing else "")
+
+
+def _silent_state(unit: UnitStatus, answer: Failure, youth: str) -> tuple[State, str]:
+    """The state of a bot that does not answer, by its supervisor alone."""
+    match unit.phase:
+        case Phase.RUNNING if youth:
+            return State.STARTING, youth
+        case Phase.RUNNING if answer.kind is FailureKind.NOT_RUNNING:
+            return State.DEGRADED, answer.message
+        case Phase.RUNNING:
+            return State.DEGRADED, f"no answer on its control socket: {answer.message}"
+        case Phase.EXITED if unit.exit_code in NO_RESTART_CODES:
+            return State.QUARANTINED, unit.detail
+        case Phase.EXITED if unit.exit_code:
+            return State.FAILED, unit.detail
+    return _STATES[unit.phase], unit.detail
+
+
+_STATES = {
+    Phase.ABSENT: State.DEFINED,
+    Phase.STOPPED: State.STOPPED,
+    Phase.STARTING: State.STARTING,
+    Phase.BACKOFF: State.BACKOFF,
+    Phase.STOPPING: State.STOPPING,
+    Phase.EXITED: State.STOPPED,
+    Phase.FAILED: State.FAILED,
+}
+
+
+def _hint(bot: str, state: State, failure: FailureClass | None, dead_letters: int = 0) -> str:
+    if failure:
+        return failure.hint(bot)
+    if state is State.PAUSED:
+        return f"`toolkit admin resume-bot {bot}` lets it go on"
+    if state is State.FAILED:
+        return f"see `toolkit bot logs {bot}`; when it is mended, `toolkit admin start-bot {bot}`"
+    if state is State.DEGRADED:
+        return f"see `toolkit bot logs {bot}`"
+    if dead_letters:
+        are = "1 update is" if dead_letters == 1 else f"{dead_letters} updates are"
+        return f"{are} set aside: see `toolkit bot dead-letters {bot}`"
+    return ""
+
+
+def _plain_exit(record: "RunRecord") -> dict[str, Any] | None:
+    exit_ = record.last_exit
+    return {name: getattr(exit_, name) for name in exit_.__struct_fields__} if exit_ else None
+
+
+def unasked(view: BotView, silence: BackendError) -> BotView:
+    """A bot that runs while its supervisor cannot be asked, with that said. Pure."""
+    lost = isinstance(silence, SocketGoneError)
+    words = silence.message if lost else _ALONE
+    reason = "; ".join(filter(None, (view.reason, words)))
+    return replace(view, reason=reason, hint=silence.hint if lost else view.hint)
+
+
+def seconds(at: str) -> float:
+    """A time of a run record in seconds since the epoch; 0 where it is none."""
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return 0.0
