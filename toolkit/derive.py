@@ -6,8 +6,7 @@ from datetime import datetime
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from toolkit.backends import Phase, SocketGoneError, UnitStatus
-from toolkit.errors import BackendError
+from toolkit.backends import Phase, Supervision, UnaskedError, UnitStatus
 from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.view import BotView
@@ -21,6 +20,7 @@ HATCHING_S = 15.0
 LOADING_S = 300.0
 _MAKES_ANEW = "`toolkit admin restart-bot {bot}` makes it anew"
 _ALONE = "runs without its supervisor"
+_NOT_RUNNING = "the supervisor is not running"
 
 _NUMBER, _COUNT = (int, float, NoneType), (int, NoneType)
 _SHAPES: Mapping[str, tuple[type, ...]] = {
@@ -185,12 +185,14 @@ def _plain_exit(record: "RunRecord") -> dict[str, Any] | None:
     return {name: getattr(exit_, name) for name in exit_.__struct_fields__} if exit_ else None
 
 
-def unasked(view: BotView, silence: BackendError) -> BotView:
-    """A bot that runs while its supervisor cannot be asked, with that said. Pure."""
-    lost = isinstance(silence, SocketGoneError)
-    words = silence.message if lost else _ALONE
-    reason = "; ".join(filter(None, (view.reason, words)))
-    return replace(view, reason=reason, hint=silence.hint if lost else view.hint)
+def unasked(view: BotView, silence: UnaskedError) -> BotView:
+    """A bot whose supervisor cannot be asked, with that said."""
+    lost = silence.supervision is Supervision.SOCKET_GONE
+    words = silence.message if lost else _NOT_RUNNING if view.state is State.STOPPED else _ALONE
+    if view.state is not State.DEFINED:
+        reason = "; ".join(filter(None, (view.reason, words)))
+        view = replace(view, reason=reason, hint=silence.hint if lost else view.hint)
+    return replace(view, supervisor=silence.supervision)
 
 
 def seconds(at: str) -> float:

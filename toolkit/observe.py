@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.backends import NOT_RUNNING_WORDS, Backend, NotRunningError, Phase, SocketGoneError, UnitStatus
+from toolkit.backends import Backend, Phase, UnaskedError, UnitStatus
 from toolkit.derive import seconds, unasked, understood, view_of_answer, view_of_silence
-from toolkit.errors import BackendError
 from toolkit.ipc.client import Asked, Failure
 from toolkit.paths import FleetPaths
 from toolkit.view import BotView, is_untold, with_words
@@ -30,64 +28,52 @@ def observe(
     """
     # The bots answer while the supervisor is asked.
     asked = Asked({bot: paths.control_socket(bot) for bot in bots}, "status", timeout_s=answer_s)
-    units: dict[str, UnitStatus] | None = None
-    silence: BackendError | None = None
+    silence: UnaskedError | None = None
     try:
         units = backend.units()
-    except (NotRunningError, SocketGoneError) as error:
+    except UnaskedError as error:
         silence = error
     finally:
         answers = {bot: understood(answer) for bot, answer in asked.answers().items()}
-    known = {bot: _unit_of(paths, bot, units, silence) for bot in bots}
-    silent = [unit for bot, unit in known.items() if isinstance(answers[bot], Failure)]
-    if silent and units is not None:
-        known |= backend.closer(silent)
-    return [_view(paths, kind, backend.name, known[bot], answers[bot], silence) for bot, kind in bots.items()]
+    silent = [bot for bot in bots if isinstance(answers[bot], Failure)]
+    if silence:
+        known = {bot: _unit_unasked(paths, bot, answers=bot not in silent) for bot in bots}
+    else:
+        known = {bot: units.get(bot) or UnitStatus(bot, Phase.ABSENT) for bot in bots}
+        known |= backend.closer([known[bot] for bot in silent]) if silent else {}
+    views = [_view(paths, kind, backend.name, known[bot], answers[bot]) for bot, kind in bots.items()]
+    return [unasked(view, silence) for view in views] if silence else views
 
 
 def _view(
-    paths: FleetPaths,
-    kind: str,
-    backend: str,
-    unit: UnitStatus,
-    answer: dict[str, Any] | Failure,
-    silence: BackendError | None,
+    paths: FleetPaths, kind: str, backend: str, unit: UnitStatus, answer: dict[str, Any] | Failure
 ) -> BotView:
-    """One bot's view; what its supervisor would tell of a process is found out where that is silent."""
     if not isinstance(answer, Failure):
-        if not silence:
-            return view_of_answer(kind, backend, unit, answer)
-        return unasked(view_of_answer(kind, backend, replace(unit, phase=Phase.RUNNING), answer), silence)
-    record, living = _record(paths, unit.bot)
-    if silence and living:
-        unit = replace(unit, phase=Phase.RUNNING, pid=living)
+        return view_of_answer(kind, backend, unit, answer)
+    record = _record(paths, unit.bot)
     view = view_of_silence(kind, backend, unit, record, answer, now=time.time())
-    if is_untold(view):
-        view = with_words(view, _last_words(paths.stray_log(unit.bot), record))
-    return unasked(view, silence) if silence and living else view
+    return with_words(view, _last_words(paths.stray_log(unit.bot), record)) if is_untold(view) else view
 
 
-def _record(paths: FleetPaths, bot: str) -> "tuple[RunRecord, int | None]":
-    """A bot's run record, and the process that it names if that lives."""
+def _unit_unasked(paths: FleetPaths, bot: str, *, answers: bool) -> UnitStatus:
+    """A unit whose supervisor cannot be asked: by its process, and by its file."""
+    if answers:
+        return UnitStatus(bot, Phase.RUNNING)
+    from toolkit import run_record  # as below
+
+    living = run_record.living(_record(paths, bot), paths.botfile(bot))
+    if living:
+        return UnitStatus(bot, Phase.RUNNING, pid=living)
+    return UnitStatus(bot, Phase.STOPPED if paths.unit(bot).exists() else Phase.ABSENT)
+
+
+def _record(paths: FleetPaths, bot: str) -> "RunRecord":
     from toolkit import run_record  # costs 8 ms, and is needed for bots that do not answer alone
 
-    record = run_record.read(paths.run_record(bot))
-    return record, run_record.living(record, paths.botfile(bot))
+    return run_record.read(paths.run_record(bot))
 
 
 def _last_words(stray_log: Path, record: "RunRecord") -> str:
     from toolkit import last_words  # as above
 
     return last_words.of(stray_log, seconds(record.started_at))
-
-
-def _unit_of(
-    paths: FleetPaths, bot: str, units: Mapping[str, UnitStatus] | None, silence: BackendError | None
-) -> UnitStatus:
-    """A unit as its supervisor tells it, or where that is silent, by its file."""
-    if units is not None:
-        return units.get(bot) or UnitStatus(bot, Phase.ABSENT)
-    if not paths.unit(bot).exists():
-        return UnitStatus(bot, Phase.ABSENT)
-    lost = silence.message if isinstance(silence, SocketGoneError) else ""
-    return UnitStatus(bot, Phase.STOPPED, detail=lost or NOT_RUNNING_WORDS)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from toolkit.backends import Supervision
 from toolkit.lifecycle import FailureClass, State
 
 
@@ -21,6 +22,7 @@ class BotView:
         cpu_percent: of one core, over the last 10 s.
         fingerprint: digest of the bot file that its process runs with; "" where none runs.
         unit: digest of the unit likewise.
+        supervisor: whether its supervisor could be asked; where not, the state is what else is known of it.
         details: the rest of what the bot itself tells, by the names of the control protocol.
     """
 
@@ -39,6 +41,7 @@ class BotView:
     failure: str | None = None
     fingerprint: str = ""
     unit: str = ""
+    supervisor: Supervision = Supervision.ANSWERS
     details: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from toolkit.backends import Phase, UnitStatus
-from toolkit.derive import understood, view_of_answer, view_of_silence
+from toolkit.backends import NotRunningError, Phase, SocketGoneError, UnitStatus
+from toolkit.derive import unasked, understood, view_of_answer, view_of_silence
 from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import State
 from toolkit.run_record import LastExit, RunRecord
@@ -67,6 +67,24 @@ def test_the_supervisor_knows_better_that_it_is_stopping():
 
 def test_a_bot_that_outlived_its_supervisor_says_so():
     assert "without its supervisor" in seen(Phase.STOPPED, ANSWER).reason
+
+
+@pytest.mark.parametrize(
+    ("silence", "supervisor", "stopped", "alive"),
+    [
+        (NotRunningError("m", "h"), "not running", "the supervisor is not running", "without its supervisor"),
+        (SocketGoneError("its socket is lost", "h"), "socket gone", "its socket is lost", "socket is lost"),
+    ],
+)
+def test_a_supervisor_that_cannot_be_asked_is_told_by_a_code_and_in_words(
+    silence, supervisor, stopped, alive
+):
+    told = {phase: unasked(seen(phase, record=BEGUN), silence) for phase in Phase}
+    assert {view.as_json()["supervisor"] for view in told.values()} == {supervisor}
+    assert stopped in told[Phase.STOPPED].reason
+    assert alive in told[Phase.RUNNING].reason
+    assert alive in unasked(seen(Phase.RUNNING, ANSWER), silence).reason
+    assert seen(Phase.RUNNING, ANSWER).as_json()["supervisor"] == "answers"
 
 
 BEGUN = RunRecord(starts=1, pid=7, started_at="1970-01-12T13:46:35Z")  # 5 s before NOW

@@ -50,18 +50,30 @@ class UnitStatus:
     detail: str = ""
 
 
-class NotRunningError(BackendError):
+class Supervision(StrEnum):
+    """Whether a bot's supervisor could be asked."""
+
+    ANSWERS = "answers"
+    NOT_RUNNING = "not running"
+    SOCKET_GONE = "socket gone"
+
+
+class UnaskedError(BackendError):
+    """The supervisor cannot be asked; its bots may run all the same."""
+
+    supervision: Supervision
+
+
+class NotRunningError(UnaskedError):
     """The supervisor does not run."""
 
-
-# What is told of the bots of a supervisor that does not run.
-NOT_RUNNING_WORDS = "the supervisor is not running"
-# How an error tells that a supervisor's socket is gone; what is told of its bots has it too.
-LOST_WORDS = ", but its socket "
+    supervision = Supervision.NOT_RUNNING
 
 
-class SocketGoneError(BackendError):
+class SocketGoneError(UnaskedError):
     """The supervisor runs, and nobody can ask it: its socket was taken away. It can still be ended."""
+
+    supervision = Supervision.SOCKET_GONE
 
 
 class HungError(BackendError):

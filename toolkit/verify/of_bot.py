@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from toolkit import botfile, rotation
-from toolkit.backends import NOT_RUNNING_WORDS
+from toolkit.backends import Supervision
 from toolkit.deploy.plan import differences
 from toolkit.errors import ToolkitError
 from toolkit.lifecycle import State
@@ -158,10 +158,12 @@ def _running(bot: Bot, facts: Facts) -> Verdict:
             if up
             else skipped("an operator keeps it stopped")
         )
-    if facts.fault or (view and view["reason"] == NOT_RUNNING_WORDS):
+    if facts.fault:
         return skipped("its supervisor cannot be asked: see `supervisor`")
     if view is None:
         return judged("the toolkit does not know it")
+    if view["pid"] is None and view["supervisor"] != Supervision.ANSWERS:
+        return skipped("its supervisor cannot be asked: see `supervisor`")
     if view["pid"] is None or view["state"] not in _UP:
         words = f": {view['reason']}" if view["reason"] and view["reason"] != view["state"] else ""
         return judged(f"it is {view['state']}{words}")

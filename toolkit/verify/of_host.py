@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from toolkit.backends import LOST_WORDS, NOT_RUNNING_WORDS
+from toolkit.backends import Supervision
 from toolkit.render import systemd_marks
 from toolkit.verify import of_bot, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, skipped
@@ -194,10 +194,10 @@ def _revision(wanted: Expected, facts: Facts) -> Verdict:
 def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
     if facts.fault:
         return judged(facts.fault)
-    reasons = [view["reason"] for view in facts.views.values()]
-    if NOT_RUNNING_WORDS in reasons:
+    supervision = {view["supervisor"] for view in facts.views.values()}
+    if Supervision.NOT_RUNNING in supervision:
         return judged("it does not run")
-    if any(LOST_WORDS in reason for reason in reasons):
+    if Supervision.SOCKET_GONE in supervision:
         return judged("it runs, and its socket is gone: see `toolkit bot status`")
     if wanted.target:
         state = facts.units.get(wanted.target, {}).get("ActiveState", "unknown")

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from toolkit.backends import LOST_WORDS, HungError, NotRunningError, SocketGoneError
+from toolkit.backends import HungError, NotRunningError, SocketGoneError
 from toolkit.backends.supervisord import codec
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.errors import BackendError, RefusedError
@@ -146,7 +146,7 @@ class Rpc:
             return NotRunningError(f"{reach.name} is not running", reach.start_hint)
         lost = "is gone" if isinstance(error, FileNotFoundError) else "is not its own any more"
         return SocketGoneError(
-            f"{reach.name} runs (pid {pid}){LOST_WORDS}{reach.socket} {lost}", reach.lost_hint
+            f"{reach.name} runs (pid {pid}), but its socket {reach.socket} {lost}", reach.lost_hint
         )
 
     def _unreachable(self, error: OSError) -> Exception:
