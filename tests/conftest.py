@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -32,6 +33,11 @@ class SmallDisk:
         with open(self._ballast, "wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(b"x" * 512)
+
+    def leave(self, kilobytes: int) -> None:
+        """Leave so much room."""
+        disk = os.statvfs(self.place)
+        self._ballast.write_bytes(b"x" * (disk.f_bavail * disk.f_frsize - kilobytes * 1024))
 
     def make_room(self) -> None:
         """Take away what filled it."""

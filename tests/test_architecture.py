@@ -60,6 +60,7 @@ LAYERS = {
     "toolkit.deploy.owner": 4,
     "toolkit.deploy.prepare": 4,
     "toolkit.deploy.reach": 4,
+    "toolkit.deploy.room": 4,
     "toolkit.deploy.settle": 4,
     "toolkit.deploy.stopping": 4,
     "toolkit.verify": 5,

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolkit.errors import ToolkitError
-from toolkit.files import make_private, refuse_odd
+from toolkit.errors import NoRoomError, ToolkitError
+from toolkit.files import FULL, free_bytes, make_private, refuse_odd
 
 BUSY_S = 5.0
 # What SQLite keeps beside a database: https://sqlite.org/tempfiles.html
 _BESIDE = ("-wal", "-shm", "-journal")
-HINT = "check the folder's mode and free space; the bots run on without the database"
+HINT = "check the folder's mode and its disk; the bots run on without the database"
 
 MIGRATIONS = (
     """
@@ -46,6 +46,8 @@ MIGRATIONS = (
 
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 # SQLite cannot make the files of its log, which reading takes too.
+# Bytes that SQLite needs to open a database at all: its shared memory, and the first of its log.
+_LEAST = 64 * 1024
 _UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
@@ -93,9 +95,22 @@ def _guarded(path: Path) -> Iterator[None]:
 def complaint(path: Path, error: sqlite3.Error | OSError) -> ToolkitError:
     """What SQLite or the system complains of, with what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if _is_for_lack_of_room(path, error, code):
+        return NoRoomError(path)
     # A database that lacks a table was damaged too, but has only the code of any error.
     damaged = code in _DAMAGED or str(error).startswith("no such table")
     return ToolkitError(f"{path}: {error}", way_without(path) if damaged else HINT)
+
+
+def _is_for_lack_of_room(path: Path, error: sqlite3.Error | OSError, code: int) -> bool:
+    """Whether a full disk is the reason; of the files beside a database SQLite has other words."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    try:
+        full = free_bytes(path.parent) < _LEAST
+    except OSError:
+        full = False
+    return code == sqlite3.SQLITE_FULL or (code in _UNWRITABLE and full)
 
 
 def way_without(path: Path) -> str:
@@ -180,3 +195,20 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def reserve(connection: sqlite3.Connection, size: int) -> None:
+    """Make room for what is yet to be written, so that a disk that gets full meanwhile keeps none of it away.
+
+    So many bytes are written and deleted: the database then has free pages, and its log, which the next write
+    begins anew, a place for each of them (https://sqlite.org/wal.html, "Checkpointing"). A file system that
+    puts elsewhere what is overwritten (btrfs, ZFS) needs room even so.
+
+    Parameters:
+        size: bytes; twice as many are needed on the disk.
+    """
+    with transaction(connection):
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('room', ?)", ("-" * size,))
+    with transaction(connection):
+        connection.execute("DELETE FROM meta WHERE key = 'room'")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)")

@@ -65,6 +65,19 @@ class OddFileError(RefusedError):
         super().__init__(f"{path} {fault}", "remove it, and see who made it")
 
 
+class NoRoomError(ToolkitError):
+    """A disk, or a user's share of it, is full.
+
+    Parameters:
+        path: what could not be written.
+        fault: what is missing.
+    """
+
+    def __init__(self, path: object, fault: str = "no room is left on its disk") -> None:
+        hint = "`df -h` and `df -hi` tell how full each disk is: free some, then run it again"
+        super().__init__(f"{path}: {fault}", hint)
+
+
 class SecretError(ToolkitError):
     """A token reference cannot be resolved. The message never holds the token."""
 

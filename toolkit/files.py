@@ -3,15 +3,18 @@
 import errno
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from toolkit.errors import OddFileError
 
 # What open(2) tells of a link that is not to be followed, of a socket, and of a folder that is to be written.
 _ODD = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+# What the system tells of a full disk, and of a user's full share of it.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
@@ -157,26 +160,77 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o600, group:
 
 
 def write_together(new: Sequence[NewFile]) -> None:
-    """Write to temporary names, fsync, rename, and fsync the folders: each once, as the disk takes longest.
+    """Put files in place, the slow part of it once for all of them: see ``Staged``.
 
     Raises:
         OSError: one could not be written; each is the old one or the new one, whole.
     """
-    temporaries = [file.path.with_name(f".{file.path.name}.{os.getpid()}.new") for file in new]
+    with Staged() as staged:
+        staged.add(new)
+        staged.put(file.path for file in new)
+
+
+class Staged:
+    """Files that are on disk under temporary names, so that no lack of room keeps them from their own.
+
+    A context: at its end those that were not put in place are removed.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Path, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for temporary in self._waiting.values():
+            with suppress(OSError):  # on a disk that may not be written none was made
+                temporary.unlink()
+        self._waiting.clear()
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._waiting
+
+    def add(self, new: Sequence[NewFile]) -> None:
+        """Write files and have them on disk; their places stay as they are.
+
+        Raises:
+            OSError: one could not be written.
+        """
+        for file in new:
+            temporary = file.path.with_name(f".{file.path.name}.{os.getpid()}.new")
+            self._waiting[file.path] = temporary
+            with _told_as(file.path):
+                _write(temporary, file)
+        # Only now: the first one has the file system write the others too, and the disk takes longest.
+        for file in new:
+            with _told_as(file.path):
+                _sync(self._waiting[file.path])
+
+    def put(self, paths: Iterable[Path]) -> list[Path]:
+        """Give those of these files that were written their names; tell which.
+
+        Raises:
+            OSError: one could not be put in place; each is the old one or the new one, whole.
+        """
+        due = [path for path in paths if path in self._waiting]
+        for path in due:
+            with _told_as(path):
+                self._waiting[path].rename(path)
+            del self._waiting[path]
+        for folder in {path.parent for path in due}:
+            sync_folder(folder)
+        return due
+
+
+@contextmanager
+def _told_as(path: Path) -> Iterator[None]:
+    """Have an error name the file that is meant, where the system names a temporary one, or none."""
     try:
-        for file, temporary in zip(new, temporaries, strict=True):
-            _write(temporary, file)
-        # Only now: the first one has the file system write the others too.
-        for temporary in temporaries:
-            _sync(temporary)
-        for file, temporary in zip(new, temporaries, strict=True):
-            temporary.rename(file.path)
-    except BaseException:
-        for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        error.filename = str(path)
         raise
-    for folder in {file.path.parent for file in new}:
-        sync_folder(folder)
 
 
 def _write(path: Path, file: NewFile) -> None:
@@ -212,6 +266,13 @@ def in_the_way(folder: Path) -> Path | None:
     """What keeps a folder from being made: the nearest of it and those above that exists, if no folder."""
     nearest = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), None)
     return None if nearest is None or nearest.is_dir() else nearest
+
+
+def free_bytes(folder: Path) -> int:
+    """What is left on the disk of a folder; none where it can have no more files."""
+    disk = os.statvfs(folder)
+    # Some file systems have no fixed number of files.
+    return disk.f_bavail * disk.f_frsize if disk.f_favail or not disk.f_files else 0
 
 
 def make_private(folder: Path, mode: int = 0o700) -> None:

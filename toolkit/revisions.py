@@ -67,6 +67,10 @@ class Revisions:
         self._paths = paths
         self._home = paths.home
 
+    def reserve(self, size: int) -> None:
+        """Make sure of so many bytes, whatever becomes of the disk: see ``db.reserve``."""
+        db.reserve(self._db, size)
+
     def begin(self, fleet_file: Path, files: Sequence[RenderedFile]) -> int:
         """Keep a new revision whole, before any of it is acted on; give its number."""
         with db.transaction(self._db):

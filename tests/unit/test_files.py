@@ -43,6 +43,29 @@ def test_files_that_are_written_together_are_all_as_they_were_if_one_cannot_be_w
     assert old.stat().st_mode & 0o777 == 0o640
 
 
+def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path, small_disk):
+    disk = small_disk(tmp_path / "disk", 64)
+    path = disk.place / "a"
+    with pytest.raises(OSError, match="left on device") as full:
+        files.write_atomically(path, "x" * 100_000)
+    disk.let_write(False)
+    with pytest.raises(OSError, match="Read-only") as closed:
+        files.write_atomically(path, "new")
+    assert [full.value.filename, closed.value.filename] == [str(path)] * 2
+    assert os.listdir(disk.place) == []
+
+
+def test_staged_files_take_no_room_any_more(tmp_path, small_disk):
+    disk = small_disk(tmp_path / "disk", 64)
+    first, second = disk.place / "a", disk.place / "b"
+    with files.Staged() as staged:
+        staged.add([files.NewFile(first, "x" * 10_000), files.NewFile(second, "x" * 10_000)])
+        disk.fill()
+        assert staged.put([first, disk.place / "c"]) == [first]
+        assert sorted(os.listdir(disk.place)) == [f".b.{os.getpid()}.new", "a", "ballast"]
+    assert sorted(os.listdir(disk.place)) == ["a", "ballast"]
+
+
 def test_folders_are_made_private(tmp_path):
     files.make_private(tmp_path / "a" / "b")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700

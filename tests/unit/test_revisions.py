@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from toolkit import db, revisions
-from toolkit.errors import ToolkitError
+from toolkit.errors import NoRoomError, ToolkitError
 from toolkit.fleet.model import Source
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
@@ -88,12 +88,25 @@ def test_a_database_on_a_full_or_read_only_disk_is_read(paths, small_disk, tmp_p
     disk.fill()
     with revisions.opened(paths, to_read=True) as history:
         assert list(history.applied()) == ["alice"]
-    with pytest.raises(ToolkitError, match=r"fleet\.db"), revisions.opened(paths):
+    with pytest.raises(NoRoomError, match=r"fleet\.db"), revisions.opened(paths):
         pass
     disk.make_room()
     disk.let_write(False)
     with revisions.opened(paths, to_read=True) as history:
         assert list(history.applied()) == ["alice"]
+
+
+def test_what_was_reserved_is_there_whatever_becomes_of_the_disk(paths, small_disk, tmp_path):
+    disk = small_disk(paths.home, 1024)
+    with revisions.opened(paths) as history:
+        history.reserve(64 * 1024)
+        number = history.begin(tmp_path / "fleet.yaml", [])
+        disk.fill()
+        for bot in ("alice", "bob", "carol", "dave"):
+            history.put_in_force([row(bot, number)])
+        history.finish(number, whole=True)
+    with revisions.opened(paths, to_read=True) as history:
+        assert list(history.applied()) == ["alice", "bob", "carol", "dave"]
 
 
 def test_a_log_that_cannot_be_read_is_not_left_out(paths, small_disk):

@@ -11,7 +11,8 @@ from toolkit import __version__
 from toolkit.cli import admin, bot, fleet, sandbox, system, verify
 from toolkit.cli.context import Invocation
 from toolkit.cli.output import error, note
-from toolkit.errors import ExitCode, ToolkitError
+from toolkit.errors import ExitCode, NoRoomError, ToolkitError
+from toolkit.files import FULL
 
 # What a shell tells of a program that SIGINT ended: 128 + 2.
 INTERRUPTED = 130
@@ -99,6 +100,8 @@ def _verdict(fault: Exception) -> tuple[str, str, int]:
         case PermissionError():
             hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
             verdict = f"{fault.filename}: {fault.strerror}", hint, int(ExitCode.REFUSED)
+        case OSError() if fault.errno in FULL:
+            return _verdict(NoRoomError(fault.filename or "the system"))
         case OSError():
             verdict = f"{fault.filename or 'the system'}: {fault.strerror or fault}", "", int(ExitCode.FAILED)
         case _:

@@ -57,7 +57,8 @@ def apply(work: Work, steps: list[Step], report: Report) -> None:
 
 def confirm(work: Work, steps: list[Step], report: Report) -> None:
     """Where all is in force: put back what was edited, and have the records say so, whatever they said."""
-    refresh(work, steps)
+    with work.staged:
+        refresh(work, steps)
     work.reload(steps)
     work.put_in_force([step.bot for step in steps])
     if work.history.last() != (work.revision, "applied"):

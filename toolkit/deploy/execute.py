@@ -14,6 +14,7 @@ from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.plan import Action, Step, plan
 from toolkit.deploy.prepare import prepare
+from toolkit.deploy.room import make_sure
 from toolkit.deploy.work import Options, Report, Work
 from toolkit.errors import RefusedError
 from toolkit.fleet.model import Fleet
@@ -66,18 +67,26 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
             await_coming(work, found, report)
             return report
         backend.check(prepared.files)
-        report.revision = history.begin(fleet.file, prepared.files)
-        work = replace(work, revision=report.revision)
-        whole = False
-        try:
-            (apply if alive else launch)(work, steps, report)
-            await_coming(work, found, report)
-            whole = not report.untouched
-        finally:
-            history.finish(report.revision, whole=whole)
-        if whole:
-            history.note_sources(fleet.sources)
+        with work.staged:
+            make_sure(work, steps)
+            _carry_out(work, steps, report, alive=alive)
         return report
+
+
+def _carry_out(work: Work, steps: list[Step], report: Report, *, alive: bool) -> None:
+    """Take the steps, as a new revision."""
+    fleet, history = work.prepared.fleet, work.history
+    report.revision = history.begin(fleet.file, work.prepared.files)
+    work = replace(work, revision=report.revision)
+    whole = False
+    try:
+        (apply if alive else launch)(work, steps, report)
+        await_coming(work, work.found, report)
+        whole = not report.untouched
+    finally:
+        history.finish(report.revision, whole=whole)
+    if whole:
+        history.note_sources(fleet.sources)
 
 
 def _runs(paths: FleetPaths, backend: Backend, *, may_launch: bool) -> bool:

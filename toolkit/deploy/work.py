@@ -13,7 +13,7 @@ from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.prepare import Prepared
 from toolkit.deploy.settle import settle, steady
 from toolkit.deploy.stopping import longest
-from toolkit.files import NewFile, make_private, remove, write_together
+from toolkit.files import NewFile, Staged, make_private, remove
 from toolkit.lifecycle import State
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
@@ -86,6 +86,7 @@ class Work:
         found: what was in force for each bot.
         altered: what others had done to units.
         revision: the number of what is being put in force; 0 where nothing is.
+        staged: the files that are on disk, and wait to be put in place.
     """
 
     prepared: Prepared
@@ -97,6 +98,7 @@ class Work:
     altered: Sequence[Alteration]
     revision: int = 0
     touched: list[Path] = field(default_factory=list)
+    staged: Staged = field(default_factory=Staged)
 
     @property
     def paths(self) -> FleetPaths:
@@ -110,8 +112,17 @@ class Work:
         own = {path for bot in wanted for path in (self.paths.unit(bot), self.paths.botfile(bot))}
         return [path for path in self.by_path if path not in own]
 
+    def stage(self) -> None:
+        """Have all rendered files that are not in place on disk, ready to be put there."""
+        self._stage(self.by_path)
+
     def write(self, paths: Iterable[Path]) -> None:
         """Put rendered files in place, those that are not there already."""
+        due = list(paths)
+        self._stage(path for path in due if path not in self.staged)
+        self.touched.extend(self.staged.put(due))
+
+    def _stage(self, paths: Iterable[Path]) -> None:
         new = []
         for file in map(self.by_path.__getitem__, paths):
             if amiss(file):
@@ -120,8 +131,7 @@ class Work:
                 shared = self.paths.is_system and file.mode & stat.S_IROTH
                 make_private(file.path.parent, 0o755 if shared else 0o700)
                 new.append(NewFile(file.path, file.content, file.mode, group))
-        write_together(new)
-        self.touched.extend(file.path for file in new)
+        self.staged.add(new)
 
     def remove(self, path: Path) -> None:
         """Take a file away."""

@@ -118,7 +118,7 @@ def test_a_full_disk_is_told_and_nothing_is_touched(up):
     assert any("Moin" in text for text in up.ask("alice", "x"))
 
 
-def test_who_only_looks_or_starts_needs_no_room_on_the_disk(small_disk, operator):
+def test_a_full_disk_hinders_no_look_and_no_start_and_a_deploy_before_it_touches_a_bot(small_disk, operator):
     disk = small_disk(operator.folder / "state", 4096)
     operator.run("up")
     disk.fill()
@@ -134,6 +134,15 @@ def test_who_only_looks_or_starts_needs_no_room_on_the_disk(small_disk, operator
         assert "hint:" in operator.run("admin", "stop-bot", "bob", code=1).stderr
         assert operator.states()["bob"] == "RUNNING"
     finally:
+        disk.make_room()
+    operator.edit("greeting: Hello", "greeting: Moin")
+    before = operator.pids()
+    for kilobytes in (60, 90, 300):
+        disk.leave(kilobytes)
+        told = operator.run("deploy", code=1).stderr
+        assert "on its disk" in told
+        assert "hint: `df -h`" in told
+        assert operator.pids() == before
         disk.make_room()
     operator.run("deploy")
     assert operator.states() == THREE
