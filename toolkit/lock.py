@@ -12,19 +12,44 @@ from toolkit.errors import RefusedError
 from toolkit.files import make_private, open_regular
 from toolkit.revisions import actor, now
 
-_WAIT = "wait until it is done"
+
+class Hold:
+    """The lock while it is held.
+
+    Parameters:
+        descriptor: the lock file.
+        what: the command.
+
+    Attributes:
+        told: what the file says of it; nothing where the disk is full, which keeps nobody from a change.
+    """
+
+    def __init__(self, descriptor: int, what: str) -> None:
+        self._descriptor = descriptor
+        self._who = f"`{what}` of {actor()} (pid {os.getpid()}) since {now()}"
+        self.told = ""
+        self.tell()
+
+    def tell(self, step: str = "") -> None:
+        """Show whoever comes second what the command is at; nothing where that goes without saying."""
+        self.told, words = "", f"{self._who}; {step}" if step else self._who
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, words.encode(), 0)
+            self.told = words
 
 
 @contextmanager
-def changing(path: Path, what: str) -> Iterator[None]:
+def changing(path: Path, what: str, since: str = "") -> Iterator[Hold]:
     """Hold the fleet's lock; the kernel frees it when the process ends, however it ends.
 
     Parameters:
         path: the lock file.
         what: the command, shown to whoever comes second.
+        since: what this command told when it last held the lock, if it goes on from there.
 
     Raises:
-        RefusedError: another command holds it; the message says which and since when.
+        RefusedError: another command holds it, which the message names; or one has held it since.
     """
     try:
         make_private(path.parent)
@@ -36,24 +61,29 @@ def changing(path: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RefusedError(f"the fleet is being changed by {_holder(descriptor)}", _WAIT) from None
-        # Who holds it is but a courtesy: a full disk keeps nobody from a change that writes nothing else.
-        with suppress(OSError):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"`{what}` of {actor()} (pid {os.getpid()}) since {now()}".encode(), 0)
-        yield
+            raise _refusal(descriptor) from None
+        if since and _told(descriptor) != since:
+            raise RefusedError("another command has changed the fleet meanwhile", "see `toolkit bot list`")
+        yield Hold(descriptor, what)
     finally:
         os.close(descriptor)
 
 
-def _holder(descriptor: int) -> str:
+def _told(descriptor: int) -> str:
+    return os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+
+
+def _refusal(descriptor: int) -> RefusedError:
     """Who holds the lock: in the words of its file, which may be old, if the kernel says the same."""
-    told = os.read(descriptor, 1000).decode(errors="replace").strip()
+    told = _told(descriptor)
     named = re.search(r"\(pid (\d+)\)", told)
     pids = _pids(os.fstat(descriptor).st_ino)
     if named and named[1] in pids:
-        return told
-    return f"another command (pid {pids[0]})" if pids else "another command"
+        pid, holder = named[1], told
+    else:
+        pid, holder = (pids[0], f"another command (pid {pids[0]})") if pids else ("", "another command")
+    ends = f", or end it: `kill {pid}`; the next `toolkit deploy` finishes what it left" if pid else ""
+    return RefusedError(f"the fleet is being changed by {holder}", f"wait until it is done{ends}")
 
 
 def _pids(inode: int) -> list[str]:

@@ -107,25 +107,47 @@ def restart(
 ) -> list[BotView]:
     """Drain, stop, and start bots again, one after another; stop at the first that does not get ready.
 
+    Nobody is kept from changing the fleet while a bot gets ready; where somebody does, it stops there, too.
+
+    Parameters:
+        tell: called with what could not be kept, and with what it stopped for.
+
     Returns:
         The bots that were restarted, as they were found at the end.
+
+    Raises:
+        RefusedError: it is not permitted, or another command is changing the fleet; nothing was changed.
     """
     views: list[BotView] = []
+    _need_units(paths, backend, list(bots), to_start=True)
+    told = ""
+    for bot, kind in bots.items():
+        try:
+            told = _begin_anew(paths, bot, backend, tell, told)
+        except RefusedError as refused:
+            if not views:
+                raise
+            tell(refused.message)
+            break
+        found = settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
+        views += steady(paths, found, backend)
+        progress(len(views), len(bots))
+        if not views[-1].ready:
+            break
+    return views
+
+
+def _begin_anew(paths: FleetPaths, bot: str, backend: Backend, tell: Tell, since: str) -> str:
+    """Stop a bot and start it; give what was told of the lock that was held meanwhile."""
     with (
-        changing(paths.lock, "toolkit admin restart-bot"),
-        _kept(paths, backend, list(bots), enabled=True, tell=tell),
+        changing(paths.lock, "toolkit admin restart-bot", since) as hold,
+        _kept(paths, backend, [bot], enabled=True, tell=tell),
     ):
         _need(backend)
-        for bot, kind in bots.items():
-            backend.stop([bot], stop_s(paths, [bot]))
-            _put_in_force(backend, [bot])
-            backend.start([bot])
-            found = settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
-            views += steady(paths, found, backend)
-            progress(len(views), len(bots))
-            if not views[-1].ready:
-                break
-    return views
+        backend.stop([bot], stop_s(paths, [bot]))
+        _put_in_force(backend, [bot])
+        backend.start([bot])
+        return hold.told
 
 
 def pause(
@@ -235,6 +257,15 @@ def _need(backend: Backend) -> None:
     backend.units()
 
 
+def _need_units(paths: FleetPaths, backend: Backend, bots: Sequence[str], *, to_start: bool) -> None:
+    """See that the bots have units; if they are to be started, ones that can be."""
+    missing = [bot for bot in bots if not paths.unit(bot).exists()]
+    if missing:
+        raise NotDeployedError(", ".join(missing))
+    if to_start:
+        refuse_masked(backend.altered(bots))
+
+
 @contextmanager
 def _kept(
     paths: FleetPaths, backend: Backend, bots: Sequence[str], *, enabled: bool, tell: Tell
@@ -244,11 +275,7 @@ def _kept(
     Where the operator may not do to the bots what follows, it is as if nothing had been wanted. Who may do
     that may yet lack the right to keep it in the supervisor, as polkit's rule for a group cannot give it.
     """
-    missing = [bot for bot in bots if not paths.unit(bot).exists()]
-    if missing:
-        raise NotDeployedError(", ".join(missing))
-    if enabled:
-        refuse_masked(backend.altered(bots))
+    _need_units(paths, backend, bots, to_start=enabled)
     with revisions.opened(paths, to_read=True) as history:
         held = history.held()
     changed = [bot for bot in bots if (bot in held) == enabled]

@@ -138,7 +138,8 @@ def test_who_has_no_name_may_change_the_fleet_too(tmp_path, monkeypatch):
 HOLD = """
 import sys, pathlib
 from toolkit.lock import changing
-with changing(pathlib.Path(sys.argv[1]), "toolkit deploy"):
+with changing(pathlib.Path(sys.argv[1]), "toolkit deploy") as hold:
+    hold.tell("it waits for alice")
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -153,8 +154,10 @@ def test_the_second_command_is_refused_and_told_who_is_first(tmp_path, eventuall
         assert first.stdout.readline() == "held\n"
         with pytest.raises(RefusedError) as caught, changing(path, "toolkit up"):
             pass
-        assert "toolkit deploy" in caught.value.message
+        assert caught.value.message.startswith("the fleet is being changed by `toolkit deploy` of ")
         assert f"pid {first.pid}" in caught.value.message
+        assert caught.value.message.endswith("Z; it waits for alice")
+        assert f"`kill {first.pid}`" in caught.value.hint
         path.write_text("`toolkit up` of eve (pid 1) since 2020-01-01T00:00:00Z")  # as an earlier one left it
         with pytest.raises(RefusedError) as caught, changing(path, "toolkit up"):
             pass
@@ -168,6 +171,18 @@ def test_the_second_command_is_refused_and_told_who_is_first(tmp_path, eventuall
             return True
 
     assert eventually(free), "the kernel frees the lock of a killed process"
+
+
+def test_a_lock_that_another_command_held_meanwhile_is_refused(tmp_path):
+    path = tmp_path / "fleet.lock"
+    with changing(path, "toolkit up") as hold:
+        pass
+    with changing(path, "toolkit up", hold.told) as again:
+        assert again.told
+    with changing(path, "toolkit down"):
+        pass
+    with pytest.raises(RefusedError, match="meanwhile"), changing(path, "toolkit up", again.told):
+        pass
 
 
 @pytest.mark.parametrize(("mode", "umask"), [(0o755, 0o077), (0o700, 0o777), (0o700, 0)])

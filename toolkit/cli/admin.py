@@ -71,7 +71,7 @@ def restart_bot(
 ) -> None:
     """Drain and start bots again, one by one.
 
-    It stops at the first that does not get ready.
+    It stops at the first that does not get ready, and where another command changes the fleet meanwhile.
     """
     from toolkit.operate import restart
 
@@ -84,6 +84,8 @@ def restart_bot(
     if len(views) < len(names) and not as_json:
         note(f"stopped there: {len(names) - len(views)} not restarted")
     _report(views, "RUNNING", as_json)
+    if len(views) < len(names):
+        raise typer.Exit(ExitCode.UNHEALTHY)
 
 
 @app.command("pause-bot")

@@ -38,7 +38,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
     """
     ground.lay(paths)
     with (
-        changing(paths.lock, "toolkit up" if options.launch else "toolkit deploy"),
+        changing(paths.lock, "toolkit up" if options.launch else "toolkit deploy") as hold,
         revisions.opened(paths) as history,
     ):
         if not options.take_over:
@@ -56,7 +56,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         found = in_force(paths, history.applied(), kinds, backend)
         steps = plan(prepared.wanted, found)
         by_path = {file.path: file for file in prepared.files}
-        work = Work(prepared, backend, history, options, by_path, found, altered)
+        work = Work(prepared, backend, history, options, by_path, found, altered, hold.tell)
         missed = edited(prepared.files, history.newest())
         report = Report(steps, altered=altered, edited=missed, touched=work.touched)
         history.claim(fleet.file)

@@ -20,6 +20,9 @@ from toolkit.render import RenderedFile
 from toolkit.revisions import Applied, Revisions
 from toolkit.view import BotView
 
+# So many bots are named one by one.
+_NAMED = 3
+
 
 def _silent(*_: object) -> None:
     """Tell nobody."""
@@ -85,6 +88,7 @@ class Work:
         by_path: the rendered files.
         found: what was in force for each bot.
         altered: what others had done to units.
+        at: called with what it is at, in words for whoever is refused meanwhile.
         revision: the number of what is being put in force; 0 where nothing is.
         staged: the files that are on disk, and wait to be put in place.
     """
@@ -96,6 +100,7 @@ class Work:
     by_path: dict[Path, RenderedFile]
     found: Mapping[str, InForce]
     altered: Sequence[Alteration]
+    at: Callable[[str], None] = _silent
     revision: int = 0
     touched: list[Path] = field(default_factory=list)
     staged: Staged = field(default_factory=Staged)
@@ -173,6 +178,16 @@ class Work:
 
     def settle(self, bots: Sequence[str]) -> list[BotView]:
         """Wait until these bots have settled, and see that those that are ready stay so."""
-        kinds = {bot: self.prepared.wanted[bot].type for bot in bots}
-        views = settle(self.paths, kinds, self.backend, self.options.wait_s, self.options.progress)
+        if not bots:
+            return []
+        kinds, wait_s = {bot: self.prepared.wanted[bot].type for bot in bots}, self.options.wait_s
+        self.at(f"it waits up to {wait_s:g} s for {_named(bots)} to get ready")
+        views = settle(self.paths, kinds, self.backend, wait_s, self.options.progress)
+        self.at("")
         return steady(self.paths, views, self.backend)
+
+
+def _named(bots: Sequence[str]) -> str:
+    """The bots, or the first of them."""
+    more = len(bots) - _NAMED
+    return ", ".join(bots[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -220,9 +220,16 @@ def test_a_fleet_goes_down_by_whatever_path_its_file_is_named_and_without_its_da
     assert not up.runners()
 
 
-def test_a_bot_without_an_api_waits_and_says_why(operator):
+def test_a_bot_without_an_api_waits_and_says_why(operator, eventually):
     operator.edit(operator.sandbox.url, "http://127.0.0.1:9")
-    told = operator.run("up", "--wait", "8", code=3)
+    first = operator.start("up", "--wait", "300")
+    eventually(lambda: set(operator.states().values()) == {"INITIALIZING"}, 30)
+    refused = operator.run("admin", "stop-bot", "bob", code=4).stderr
+    assert "it waits up to 300 s for alice, bob, carol to get ready" in refused
+    assert f"`kill {first.pid}`" in refused
+    first.terminate()
+    first.communicate(timeout=20)
+    told = operator.run("deploy", "--wait", "1", code=3)
     assert "cannot be reached" in told.stderr
     assert set(operator.states().values()) == {"INITIALIZING"}
     assert operator.run("bot", "health", code=3).stdout.count("INITIALIZING") == 3
@@ -230,6 +237,20 @@ def test_a_bot_without_an_api_waits_and_says_why(operator):
     operator.run("deploy")
     assert operator.states() == THREE
     assert all(bot["restarts"] == 0 for bot in operator.bots().values())
+
+
+def test_a_restart_that_waits_keeps_nobody_from_another_bot_and_goes_on_with_none(up, eventually):
+    before = up.pids()
+    up.sandbox.fault(up.bot_id("alice"), "getMe", "502")
+    waiting = up.start("admin", "restart-bot", "alice", "carol", "--wait", "300")
+    eventually(lambda: up.states()["alice"] == "INITIALIZING", 30)
+    up.run("admin", "stop-bot", "bob")
+    up.sandbox.heal(up.bot_id("alice"))
+    out, err = waiting.communicate(timeout=30)
+    assert (waiting.returncode, out) == (3, "alice: RUNNING\n")
+    assert err == "another command has changed the fleet meanwhile\nstopped there: 1 not restarted\n"
+    assert up.states() == THREE | {"bob": "STOPPED"}
+    assert up.pids()["carol"] == before["carol"]
 
 
 def test_a_rollout_stops_at_the_first_bot_that_does_not_get_ready(up):
