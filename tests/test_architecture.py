@@ -38,6 +38,7 @@ LAYERS = {
     "toolkit.spool": 3,
     "toolkit.shell": 3,
     "toolkit.ipc.client": 3,
+    "toolkit.ipc.listening": 3,
     "toolkit.ipc.server": 3,
     "toolkit.backends": 3,
     "toolkit.sandbox": 3,

@@ -48,7 +48,14 @@ def understood(answer: object) -> dict[str, Any] | Failure:
 
 
 def view_of_silence(
-    kind: str, backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure, *, now: float
+    kind: str,
+    backend: str,
+    unit: UnitStatus,
+    record: "RunRecord",
+    silence: Failure,
+    *,
+    now: float,
+    made: bool = False,
 ) -> BotView:
     """A bot that does not answer, as its supervisor and its run record tell it. Pure.
 
@@ -56,8 +63,11 @@ def view_of_silence(
         kind: the bot's type.
         silence: why it does not answer.
         now: seconds since the epoch.
+        made: whether its process has made its control socket.
     """
-    state, reason = _silent_state(unit, silence, _youth(backend, unit, record, silence, now))
+    lost = made and silence.kind is FailureKind.NOT_RUNNING
+    youth = "" if lost else _youth(backend, unit, record, silence, now)
+    state, reason = _silent_state(unit, silence, youth)
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
         last = record.last_exit
@@ -69,14 +79,14 @@ def view_of_silence(
         reason = ": ".join(filter(None, (failure.words if failure else "", told))) or reason
         if failure and not failure.restart_helps:
             state = State.QUARANTINED
-    lost = state is State.DEGRADED and silence.kind is FailureKind.NOT_RUNNING
+    gone = state is State.DEGRADED and silence.kind is FailureKind.NOT_RUNNING
     return BotView(
         name=unit.bot,
         type=kind,
         backend=backend,
         state=state,
         reason=reason,
-        hint=_MAKES_ANEW.format(bot=unit.bot) if lost else _hint(unit.bot, state, failure),
+        hint=_MAKES_ANEW.format(bot=unit.bot) if gone else _hint(unit.bot, state, failure),
         pid=unit.pid,
         uptime_s=max(0.0, now - unit.since) if unit.pid and unit.since else None,
         restarts=record.restarts,
@@ -141,7 +151,7 @@ def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure
 def _silent_state(unit: UnitStatus, answer: Failure, youth: str) -> tuple[State, str]:
     """The state of a bot that does not answer, by its supervisor alone."""
     match unit.phase:
-        case Phase.RUNNING if youth:
+        case Phase.RUNNING | Phase.STARTING if youth:
             return State.STARTING, youth
         case Phase.RUNNING if answer.kind is FailureKind.NOT_RUNNING:
             return State.DEGRADED, answer.message
@@ -185,13 +195,23 @@ def _plain_exit(record: "RunRecord") -> dict[str, Any] | None:
     return {name: getattr(exit_, name) for name in exit_.__struct_fields__} if exit_ else None
 
 
+def with_hold(view: BotView, *, held: bool) -> BotView:
+    """A bot with whether it is stopped because an operator wants it so, or is to run."""
+    if view.state is not State.STOPPED:
+        return view
+    if held:
+        return replace(view, held=True)
+    hint = f"`toolkit admin start-bot {view.name}` starts it"
+    return replace(view, reason=view.reason or "it is to run, and was stopped", hint=view.hint or hint)
+
+
 def unasked(view: BotView, silence: UnaskedError) -> BotView:
     """A bot whose supervisor cannot be asked, with that said."""
-    lost = silence.supervision is Supervision.SOCKET_GONE
-    words = silence.message if lost else _NOT_RUNNING if view.state is State.STOPPED else _ALONE
+    lost, stopped = silence.supervision is Supervision.SOCKET_GONE, view.state is State.STOPPED
+    words = silence.message if lost else _NOT_RUNNING if stopped else _ALONE
     if view.state is not State.DEFINED:
         reason = "; ".join(filter(None, (view.reason, words)))
-        view = replace(view, reason=reason, hint=silence.hint if lost else view.hint)
+        view = replace(view, reason=reason, hint=silence.hint if lost or stopped else view.hint)
     return replace(view, supervisor=silence.supervision)
 
 

@@ -22,6 +22,7 @@ class BotView:
         cpu_percent: of one core, over the last 10 s.
         fingerprint: digest of the bot file that its process runs with; "" where none runs.
         unit: digest of the unit likewise.
+        held: whether it is stopped because an operator wants it so.
         supervisor: whether its supervisor could be asked; where not, the state is what else is known of it.
         details: the rest of what the bot itself tells, by the names of the control protocol.
     """
@@ -41,13 +42,20 @@ class BotView:
     failure: str | None = None
     fingerprint: str = ""
     unit: str = ""
+    held: bool = False
     supervisor: Supervision = Supervision.ANSWERS
     details: Mapping[str, Any]
+
+    @property
+    def well(self) -> bool:
+        """Whether it does its work, or rests because an operator wants it so."""
+        return self.state in (State.RUNNING, State.PAUSED) or self.held
 
     def as_json(self) -> dict[str, Any]:
         """The stable shape of ``--json``."""
         shape = asdict(self)
         details = shape.pop("details")
+        shape["well"] = self.well
         return shape | {name: details.get(name) for name in _TOLD}
 
 

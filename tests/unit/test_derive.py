@@ -3,7 +3,7 @@
 import pytest
 
 from toolkit.backends import NotRunningError, Phase, SocketGoneError, UnitStatus
-from toolkit.derive import unasked, understood, view_of_answer, view_of_silence
+from toolkit.derive import unasked, understood, view_of_answer, view_of_silence, with_hold
 from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import State
 from toolkit.run_record import LastExit, RunRecord
@@ -16,11 +16,11 @@ REFUSED = RunRecord(
 )
 
 
-def seen(phase, answer=None, record=None, *, since=0.0, exit_code=None):
+def seen(phase, answer=None, record=None, *, since=0.0, exit_code=None, made=False, silence=SILENCE):
     unit = UnitStatus("alice", phase, pid=7, since=since, exit_code=exit_code, detail="words")
     if answer:
         return view_of_answer("echo", "supervisord", unit, answer)
-    return view_of_silence("echo", "supervisord", unit, record or RunRecord(), SILENCE, now=NOW)
+    return view_of_silence("echo", "supervisord", unit, record or RunRecord(), silence, now=NOW, made=made)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,45 @@ def test_silence_right_after_the_start_is_no_fault_but_later_it_is():
     assert late.state is State.DEGRADED
     assert late.reason == "its control socket /s is not there"
     assert late.hint == "`toolkit admin restart-bot alice` makes it anew"
+
+
+def test_a_control_socket_that_was_made_and_is_gone_is_a_fault_at_once():
+    bot = seen(Phase.RUNNING, since=NOW - 1, record=BEGUN, made=True)
+    assert (bot.state, bot.reason) == (State.DEGRADED, SILENCE.message)
+    assert bot.hint == "`toolkit admin restart-bot alice` makes it anew"
+    hung = Failure(FailureKind.HUNG, "no answer in time")
+    young = seen(Phase.RUNNING, since=NOW - 1, record=BEGUN, made=True, silence=hung)
+    assert young.state is State.STARTING
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_bot_that_is_stopped_is_well_where_an_operator_wants_it_so_and_else_says_what_to_do(phase):
+    bot, held = (with_hold(seen(phase), held=held) for held in (False, True))
+    stopped = bot.state is State.STOPPED
+    assert (bot.well, held.well, held.held) == (False, stopped, stopped)
+    if phase is Phase.STOPPED:
+        unit = UnitStatus("alice", phase)
+        bot, held = (
+            with_hold(view_of_silence("echo", "b", unit, RunRecord(), SILENCE, now=NOW), held=held)
+            for held in (False, True)
+        )
+        assert (bot.reason, bot.hint) == (
+            "it is to run, and was stopped",
+            "`toolkit admin start-bot alice` starts it",
+        )
+        assert (held.reason, held.hint) == ("", "")
+
+
+@pytest.mark.parametrize(("state", "well"), [("RUNNING", True), ("PAUSED", True), ("INITIALIZING", False)])
+def test_whether_a_bot_is_well_is_told(state, well):
+    assert seen(Phase.RUNNING, ANSWER | {"state": state}).as_json()["well"] is well
+
+
+def test_a_bot_whose_process_has_only_begun_says_so_instead_of_its_state():
+    bot = view_of_silence(
+        "echo", "supervisord", UnitStatus("alice", Phase.STARTING, 7), RunRecord(), SILENCE, now=NOW
+    )
+    assert (bot.state, bot.reason) == (State.STARTING, "its runner is not loaded yet")
 
 
 @pytest.mark.parametrize(

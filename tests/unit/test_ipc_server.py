@@ -18,8 +18,9 @@ import pytest
 from toolkit.errors import RefusedError
 from toolkit.ipc import protocol
 from toolkit.ipc.client import ask_many
+from toolkit.ipc.listening import listening_socket, made
 from toolkit.ipc.protocol import FrameDecoder, Request, RpcError, call
-from toolkit.ipc.server import Bounds, ControlServer, listening_socket
+from toolkit.ipc.server import Bounds, ControlServer
 
 BOUNDS = Bounds(connections=3, frame_s=0.2, answer_s=0.3, idle_s=0.6)
 SECRET = "123456:" + "s3cret_token-" * 3
@@ -246,6 +247,18 @@ def test_a_dead_socket_is_replaced_and_a_living_one_refused(short_dir):
     first.close()
     listening_socket(short_dir / "s", 0o600).close()
     assert [entry.name for entry in short_dir.iterdir()] == ["s"]
+
+
+def test_a_socket_that_a_process_made_is_known_also_when_it_was_taken_away(short_dir):
+    path = short_dir / "s"
+    with listening_socket(path, 0o600):
+        assert made({path: os.getpid(), short_dir / "x" / "s": os.getpid()}) == {path}
+        assert made({path: 1}) == set()
+        path.rename(path.with_name(f".{os.getpid()}"))
+        assert made({path: os.getpid()}) == set(), "it is just being made"
+        path.with_name(f".{os.getpid()}").unlink()
+        assert made({path: os.getpid()}) == {path}
+    assert made({path: os.getpid()}) == set()
 
 
 ASK = """

@@ -207,6 +207,27 @@ def test_of_a_bot_that_does_not_run_the_filter_cannot_be_told():
     assert down.outcome is Outcome.SKIPPED
 
 
+YOUNG = {"state": "STARTING", "ready": False, "reason": "its runner is not loaded yet", "fingerprint": ""}
+
+
+@pytest.mark.parametrize(
+    ("view", "check", "found"),
+    [
+        (YOUNG, "ready", "it is STARTING: its runner is not loaded yet"),
+        (YOUNG, "socket", "see `ready`"),
+        (YOUNG, "in-force", "see `ready`"),
+        (YOUNG | {"state": "DEGRADED"}, "ready", "see `socket`"),
+        ({"state": "PAUSED", "fingerprint": "f"}, "ready", "an operator paused it"),
+    ],
+)
+def test_one_check_alone_fails_for_a_bot_that_is_just_starting_or_silent_and_none_for_a_paused_one(
+    view, check, found
+):
+    verdict = of_unit(check, {}, view=view)
+    assert verdict.outcome is (Outcome.FAILED if found.startswith("it is") else Outcome.SKIPPED)
+    assert found in verdict.found
+
+
 def test_every_check_says_why_and_what_to_do():
     for check in all_checks(expected(), NOW):
         assert check.why, check.name

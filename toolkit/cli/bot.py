@@ -87,7 +87,7 @@ def status(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = F
     else:
         echo("\n\n".join("\n".join(_described(view)) for view in views))
         _say_stale(changed)
-    if any(view.state not in ("RUNNING", "STOPPED", "DEFINED", "PAUSED") for view in views):
+    if any(view.state != "DEFINED" and not view.well for view in views):
         raise typer.Exit(ExitCode.UNHEALTHY)
 
 
@@ -137,10 +137,10 @@ def _exit_words(last_exit: dict[str, Any] | None) -> str:
 def health(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = False) -> None:
     """Show whether bots do their work.
 
-    The exit code is 3 where one does not.
+    The exit code is 3 where one does not, unless an operator paused or stopped it.
     """
     views, _ = _views(context, bots)
-    sick = [view for view in views if view.state not in ("RUNNING", "STOPPED", "PAUSED")]
+    sick = [view for view in views if not view.well]
     if as_json:
         keys = ("name", "state", "ready", "reason", "hint", "poll_age_s", "loop_lag_s", "oldest_in_flight_s")
         shapes = [view.as_json() for view in views]

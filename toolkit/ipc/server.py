@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 import socket
 import struct
 import time
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from toolkit.errors import RefusedError
 from toolkit.ipc import protocol
 from toolkit.ipc.acceptor import Acceptor
+from toolkit.ipc.listening import listening_socket
 from toolkit.ipc.protocol import FrameDecoder, Request, RpcError
 
 Method = Callable[[dict[str, Any]], object]
 _log = logging.getLogger(__name__)
-_BACKLOG = 128
 # struct ucred: pid, uid, gid.
 _CREDENTIALS = struct.Struct("=iII")
 
@@ -40,37 +38,6 @@ class Bounds:
     frame_s: float = 5.0
     answer_s: float = 5.0
     idle_s: float = 60.0
-
-
-def listening_socket(path: Path, mode: int) -> socket.socket:
-    """A bound socket at this path; one that a dead process left is replaced.
-
-    Parameters:
-        path: at most 107 bytes (unix(7)).
-        mode: who may connect, as a file mode such as 0o600.
-
-    Raises:
-        RefusedError: a living process listens there.
-        OSError: it cannot be bound.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-        probe.settimeout(1.0)
-        probe.connect(str(path))
-        raise RefusedError(f"{path}: another process answers there", "stop it first")
-    # Bound under another name first: nobody connects before the mode is right.
-    temporary = path.with_name(f".{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        listener.bind(str(temporary))
-        temporary.chmod(mode)
-        listener.listen(_BACKLOG)
-        temporary.rename(path)
-    except OSError:
-        listener.close()
-        temporary.unlink(missing_ok=True)
-        raise
-    return listener
 
 
 class ControlServer:

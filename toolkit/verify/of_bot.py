@@ -165,8 +165,7 @@ def _running(bot: Bot, facts: Facts) -> Verdict:
     if view["pid"] is None and view["supervisor"] != Supervision.ANSWERS:
         return skipped("its supervisor cannot be asked: see `supervisor`")
     if view["pid"] is None or view["state"] not in _UP:
-        words = f": {view['reason']}" if view["reason"] and view["reason"] != view["state"] else ""
-        return judged(f"it is {view['state']}{words}")
+        return judged(_state_of(view))
     return judged()
 
 
@@ -174,11 +173,17 @@ def _ready(bot: Bot, facts: Facts) -> Verdict:
     view = view_of(bot, facts)
     if isinstance(view, Verdict):
         return view
-    if not view["fingerprint"]:
+    if not view["fingerprint"] and view["state"] != State.STARTING:
         return skipped("it does not answer: see `socket`")
+    if view["state"] == State.PAUSED:
+        return skipped("an operator paused it")
     if view["ready"] and view["state"] == State.RUNNING:
         return judged()
-    return judged(f"it is {view['state']}" + (f": {view['reason']}" if view["reason"] else ""))
+    return judged(_state_of(view))
+
+
+def _state_of(view: Mapping[str, Any]) -> str:
+    return f"it is {view['state']}" + (f": {view['reason']}" if view["reason"] else "")
 
 
 def _in_force(bot: Bot, facts: Facts) -> Verdict:
@@ -186,7 +191,8 @@ def _in_force(bot: Bot, facts: Facts) -> Verdict:
     if isinstance(view, Verdict):
         return view
     if not view["fingerprint"]:
-        return skipped("it does not answer: see `socket`")
+        see = "ready" if view["state"] == State.STARTING else "socket"
+        return skipped(f"it does not answer: see `{see}`")
     return judged(
         "" if view["unit"] == bot.unit_hash else "it runs with another unit",
         "" if view["fingerprint"] == bot.fingerprint else "it runs with another bot file",
@@ -240,6 +246,8 @@ def _socket(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     view = view_of(bot, facts)
     if isinstance(view, Verdict):
         return view
+    if view["state"] == State.STARTING:
+        return skipped("it may not be there yet: see `ready`")
     path = bot.bot.files.socket
     found, folder = facts.files.get(path), facts.files.get(path.rpartition("/")[0])
     if found is None:

@@ -42,6 +42,25 @@ def test_a_command_that_is_killed_is_finished_by_the_next(up):
         assert any(greeting in text for text in up.ask("alice", "x"))
 
 
+def test_a_bot_whose_restart_was_killed_says_that_it_is_to_run_and_what_starts_it(up, eventually):
+    os.kill(up.pids()["alice"], signal.SIGSTOP)
+    restart = up.start("admin", "restart-bot", "alice")
+    eventually(lambda: up.states()["alice"] == "STOPPING")
+    restart.kill()
+    restart.communicate()
+    os.kill(up.pids()["alice"], signal.SIGCONT)
+    eventually(lambda: up.states()["alice"] == "STOPPED")
+    told = {bot["name"]: bot for bot in up.json("bot", "health", code=3)["bots"]}["alice"]
+    assert told["reason"] == "it is to run, and was stopped"
+    assert told["hint"] == "`toolkit admin start-bot alice` starts it"
+    up.run("bot", "status", code=3)
+    up.run("admin", "start-bot", "alice")
+    up.run("admin", "stop-bot", "bob")
+    for command in ("health", "status"):
+        up.run("bot", command)
+    assert [bot["held"] for bot in up.bots().values()] == [False, True, False]
+
+
 def test_a_bot_that_leaves_the_fleet_drains_however_short_the_wait(up):
     text = up.fleet.read_text()
     up.fleet.write_text(text[: text.index("  carol:")])

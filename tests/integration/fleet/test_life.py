@@ -27,6 +27,8 @@ def test_up_brings_bots_that_answer_and_down_leaves_nothing(operator, eventually
     assert operator.runners() == []
     assert not operator.lives(supervisor)
     assert operator.states() == dict.fromkeys(THREE, "STOPPED")
+    told = operator.json("bot", "health", code=3)["bots"][0]
+    assert (told["reason"], told["hint"]) == ("the supervisor is not running", "start it with `toolkit up`")
     assert operator.run("down").stdout == "fleet test was not running\n"
 
 

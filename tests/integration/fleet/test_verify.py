@@ -125,7 +125,7 @@ def fill_log(operator) -> None:
         (disable, "alice:enabled", "autostart=false"),
         (edit_bot_file, "alice:bot-file", "was edited: config.greeting"),
         (change_limit, "alice:limits", "open files: 512, not 1024"),
-        (leave_stale_socket, "alice:socket", "Connection refused|nobody listens|no answer|begun"),
+        (leave_stale_socket, "alice:socket", "Connection refused|nobody listens|no answer"),
         (open_socket, "alice:socket", "mode 0666, not 0600"),
         (open_home, ":database", "mode 0755"),
         (reveal, "alice:no-token", "a token stands in"),

@@ -262,6 +262,6 @@ def _status(bot: str, info: dict[str, Any]) -> UnitStatus:
         since=float(info["start"] if up else 0 if phase is Phase.STOPPING else info["stop"]),
         # It tells -1 for every signal.
         exit_code=info["exitstatus"] if ended and info["exitstatus"] >= 0 else None,
-        # Of one that is stopped its phase says all.
-        detail=info["spawnerr"] or ("" if phase is Phase.STOPPED else info["statename"]),
+        # Of others their phase says all.
+        detail=info["spawnerr"] or (info["statename"] if phase in (Phase.EXITED, Phase.FAILED) else ""),
     )
