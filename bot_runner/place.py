@@ -67,13 +67,9 @@ class PlaceLock:
 
 
 def _living_runner(bot: BotFile, path: Path) -> int | None:
-    """The runner that the run record names, if that process lives and is one of this bot."""
-    pid = run_record.read(Path(bot.files.run_record)).pid
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    except OSError:
-        return None
-    return pid if arguments[-1] == str(path).encode() and pid != os.getpid() else None
+    """The runner that the run record names, if that process lives and is another one of this bot."""
+    pid = run_record.living(run_record.read(Path(bot.files.run_record)), path)
+    return pid if pid != os.getpid() else None
 
 
 def enter(bot: BotFile, path: Path) -> list[str]:

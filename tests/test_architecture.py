@@ -18,6 +18,7 @@ LAYERS = {
     "toolkit.lifecycle": 1,
     "toolkit.paths": 1,
     "toolkit.place": 1,
+    "toolkit.processes": 1,
     "toolkit.rotation": 1,
     "toolkit.run_record": 1,
     "toolkit.secrets": 1,

@@ -8,6 +8,7 @@ import msgspec
 
 from toolkit.errors import OddFileError
 from toolkit.files import read_regular
+from toolkit.processes import arguments
 
 VERSION = 1
 # Bytes; a record has some hundred.
@@ -71,11 +72,7 @@ def living(record: RunRecord, bot_file: Path) -> int | None:
     """
     if record.pid is None:
         return None
-    try:
-        arguments = Path(f"/proc/{record.pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return record.pid if os.fsencode(bot_file) in arguments else None
+    return record.pid if os.fsencode(bot_file) in arguments(record.pid) else None
 
 
 def read(path: Path) -> RunRecord:

@@ -17,7 +17,7 @@ import pytest
 
 from toolkit import backends
 from toolkit.backends import HungError, Phase, SocketGoneError
-from toolkit.backends.supervisord import Supervisord, daemon
+from toolkit.backends.supervisord import Supervisord, finding, launching
 from toolkit.backends.supervisord.start import nudge
 from toolkit.deploy.settle import settle
 from toolkit.errors import BackendError, RefusedError
@@ -115,7 +115,7 @@ class Place:
         return {bot: unit.pid for bot, unit in self.backend.units().items()}
 
     def supervisor(self) -> int:
-        pid = daemon.recorded_pid(self.paths)
+        pid = finding.recorded_pid(self.paths)
         assert pid
         return pid
 
@@ -124,7 +124,7 @@ class Place:
 
     def clear(self) -> None:
         """Kill all that was started here: it stands in the session of a supervisord of this folder."""
-        pid = daemon.recorded_pid(self.paths)
+        pid = finding.recorded_pid(self.paths)
         for process in psutil.Process(pid).children(recursive=True) if pid else []:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -564,7 +564,7 @@ def test_a_hard_limit_of_files_that_is_too_low_is_said(place, monkeypatch):
     for number in range(50):
         place.install(f"bot{number}")
     if os.geteuid() == 0:
-        real = daemon.resource.prlimit
+        real = launching.resource.prlimit
 
         def as_an_ordinary_user(
             pid: int, what: int, limits: tuple[int, int] | None = None
@@ -575,6 +575,6 @@ def test_a_hard_limit_of_files_that_is_too_low_is_said(place, monkeypatch):
                 raise PermissionError
             return real(pid, what, limits)
 
-        monkeypatch.setattr(daemon.resource, "prlimit", as_an_ordinary_user)
+        monkeypatch.setattr(launching.resource, "prlimit", as_an_ordinary_user)
     with pytest.raises(BackendError, match="may open 128 files, and 50 bots need 214"):
         place.backend.reload()

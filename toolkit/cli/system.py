@@ -1,13 +1,16 @@
 """Commands about the toolkit itself: info, commands."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from toolkit import __version__
 from toolkit.cli.context import JsonFlag, backend_of, bots_in_force, invocation
 from toolkit.cli.output import echo, emit_json, table
+
+if TYPE_CHECKING:
+    from toolkit.backends import Backend
 
 app = typer.Typer(help="The toolkit and the machine.", no_args_is_help=True)
 
@@ -68,9 +71,20 @@ def _fleet(context: typer.Context) -> dict[str, Any]:
         "backend": backend.name,
         "mode": paths.place.mode,
         "backend_reason": call.choice().reason,
-        "supervisor_running": backend.alive(),
         "control": backend.control(),
-    }
+    } | _supervisor(backend)
+
+
+def _supervisor(backend: "Backend") -> dict[str, Any]:
+    from toolkit.backends import Supervision, UnaskedError
+
+    supervision, reason = Supervision.ANSWERS, ""
+    try:
+        backend.units()
+    except UnaskedError as error:
+        supervision, reason = error.supervision, f"{error.message}; {error.hint}"
+    running = supervision is not Supervision.NOT_RUNNING
+    return {"supervisor_running": running, "supervisor": str(supervision), "supervisor_reason": reason}
 
 
 @app.command()

@@ -193,6 +193,10 @@ def test_a_supervisor_whose_socket_is_gone_is_told_alike_by_all_and_ended_by_dow
         told = up.run(*command, code=1)
         assert words in told.stderr
         assert "`toolkit down`" in told.stderr
+    told = up.json("system", "info")
+    assert (told["supervisor_running"], told["supervisor"]) == (True, "socket gone")
+    assert words in told["supervisor_reason"]
+    assert "`toolkit down`" in told["supervisor_reason"]
     os.kill(bob, signal.SIGSTOP)
     bots = up.bots()
     assert {name: bot["pid"] for name, bot in bots.items()} == before

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from toolkit.backends import HungError, NotRunningError, SocketGoneError
-from toolkit.backends.supervisord import daemon, rpc
+from toolkit.backends.supervisord import ending, finding, launching, rpc
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge
@@ -35,7 +35,7 @@ class PrivateDaemon:
             pidfile=paths.supervisor_pidfile,
             start_hint="start it with `toolkit up`",
             permission_hint="run it as the user who started the fleet",
-            living=lambda: daemon.staying(daemon.running_pid(paths)),
+            living=lambda: finding.staying(finding.running_pid(paths)),
             lost_hint="`toolkit down` ends it and its bots, then `toolkit up` starts them again",
         )
 
@@ -54,7 +54,7 @@ class PrivateDaemon:
             if isinstance(answer, FaultError):
                 raise answer
         identifier, pid = answers
-        if identifier != self._paths.fleet or not daemon.is_ours(pid, self._paths):
+        if identifier != self._paths.fleet or not finding.is_ours(pid, self._paths):
             message = (
                 f"{self._paths.supervisor_socket}: another supervisord answers ({identifier}, pid {pid})"
             )
@@ -70,11 +70,11 @@ class PrivateDaemon:
         """
         self.pid(call)  # looks among all processes, which within the lock it may not
         self._make_folders()
-        with daemon.launching(self._paths):
+        with launching.launching(self._paths):
             if self.pid(call) is not None:
                 raise RefusedError(f"the supervisord of fleet {self._paths.fleet} runs already")
-            daemon.make_room(0, self._installed())
-            daemon.spawn(self._paths)
+            launching.make_room(0, self._installed())
+            launching.spawn(self._paths)
             self._await_first_turn(call)
 
     def end(self, call: Rpc, deadline_s: float) -> tuple[str, ...]:
@@ -89,10 +89,10 @@ class PrivateDaemon:
         try:
             pid = self.pid(call)
         except SocketGoneError:
-            daemon.terminate(self._paths, deadline_s)
+            ending.terminate(self._paths, deadline_s)
             return ()
         except FaultError as fault:
-            pid = daemon.recorded_pid(self._paths)
+            pid = finding.recorded_pid(self._paths)
             if fault.code != rpc.SHUTDOWN_STATE or pid is None:
                 raise
         if pid is None:
@@ -100,7 +100,7 @@ class PrivateDaemon:
         process = os.pidfd_open(pid)
         try:
             killed = _shut_down(call, deadline_s)
-            daemon.wait_gone(process, deadline_s)
+            ending.wait_gone(process, deadline_s)
         finally:
             os.close(process)
             call.close()
@@ -123,7 +123,7 @@ class PrivateDaemon:
         Raises:
             BackendError: the hard limit is too low, and it may not be raised.
         """
-        daemon.make_room(int(call("supervisor.getPID")), self._installed())
+        launching.make_room(int(call("supervisor.getPID")), self._installed())
 
     def _make_folders(self) -> None:
         make_private(self._paths.logs)
@@ -138,7 +138,7 @@ class PrivateDaemon:
         while True:
             try:
                 if self.pid(call) is None:
-                    raise daemon.not_started(self._paths, [])
+                    raise launching.not_started(self._paths, [])
                 nudge(call)
             except HungError:
                 if time.monotonic() >= end:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from toolkit.backends import NotRunningError
-from toolkit.backends.supervisord import daemon, whole
+from toolkit.backends.supervisord import finding, whole
 from toolkit.backends.supervisord.configuration import Configuration
 from toolkit.backends.supervisord.ownership import bot_of, installed, is_foreign
 from toolkit.backends.supervisord.reach import Reach
@@ -37,7 +37,7 @@ class ServiceDaemon:
             start_hint=f"start it (`systemctl start supervisor`); its configuration is {configuration.path}",
             permission_hint="run it as root",
             login=configuration.login,
-            living=lambda: daemon.staying(daemon.supervisord_of(configuration.pidfile)),
+            living=lambda: finding.staying(finding.supervisord_of(configuration.pidfile)),
             lost_hint="restart it (`systemctl restart supervisor`), and with it all that it runs",
         )
 

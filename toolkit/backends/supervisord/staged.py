@@ -8,7 +8,7 @@ from configparser import Error as ConfigError
 from configparser import RawConfigParser
 from pathlib import Path
 
-from toolkit.backends.supervisord.daemon import environment
+from toolkit.backends.supervisord.launching import environment
 from toolkit.errors import BackendError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile

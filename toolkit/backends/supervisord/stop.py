@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.backends.supervisord.rpc import BAD_NAME, NOT_RUNNING, FaultError, Rpc
 from toolkit.errors import BackendError
+from toolkit.processes import arguments
 
 # The supervisor's own codes of states: supervisor.states.ProcessStates.
 _EXITED = 100
@@ -53,7 +54,7 @@ class _Stopping:
         self._rpc = rpc
         supervisor = int(rpc("supervisor.getPID"))
         self._session = os.getsid(supervisor)
-        self._fork = _command(supervisor)
+        self._fork = arguments(supervisor)
         self._exited: set[str] = set()
         self.left = dict.fromkeys(programs, 0)
         for program, info in zip(self.left, self._infos(), strict=True):
@@ -83,7 +84,7 @@ class _Stopping:
         One whose fork still is supervisord's own program has to wait: it would take the signal as
         supervisord does, note it, and forget it as it becomes the bot.
         """
-        asked = [program for program, pid in self.left.items() if not pid or _command(pid) != self._fork]
+        asked = [program for program, pid in self.left.items() if not pid or arguments(pid) != self._fork]
         for answer in self._rpc.many([("supervisor.stopProcess", program, False) for program in asked]):
             if isinstance(answer, FaultError) and answer.code not in (BAD_NAME, NOT_RUNNING):
                 raise answer
@@ -123,13 +124,6 @@ class _Stopping:
         except PermissionError:
             pass
         return any(_members(group, self._session))
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def _members(group: int, session: int) -> Iterable[int]:

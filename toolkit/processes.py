@@ -1,0 +1,40 @@
+"""Processes as the kernel tells of them."""
+
+import os
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def arguments(pid: int) -> list[bytes]:
+    """What a process was started with; nothing where it has gone, or may not be looked at."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+@contextmanager
+def opened(pid: int) -> Iterator[int | None]:
+    """A process's pidfd; None where it has gone."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield process
+    finally:
+        os.close(process)
+
+
+def ended(process: int, deadline_s: float) -> bool:
+    """Wait for a process's end; whether that came within so many seconds.
+
+    Parameters:
+        process: its pidfd.
+    """
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(deadline_s * 1000))
