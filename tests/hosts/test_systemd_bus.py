@@ -118,7 +118,7 @@ def test_no_bus_is_told_with_what_to_do(tmp_path):
 def test_bots_start_and_stop_in_parallel(fleet):
     bots = [f"b{number}" for number in range(20)]
     for bot in bots:
-        fleet.add(bot, 'trap "sleep 0.5; exit 0" TERM; systemd-notify --ready; sleep 1000 & wait')
+        fleet.add(bot, 'trap "sleep 0.5; exit 0" TERM; sleep 1000 & systemd-notify --ready; wait')
     fleet.backend.reload(bots)
     fleet.backend.start(bots)
     fleet.host.run("systemctl", "is-active", "--quiet", fleet.paths.target)
@@ -257,7 +257,7 @@ def test_one_that_systemd_killed_at_its_limit_is_stopped_too(fleet, eventually):
 
 
 def test_an_error_at_its_end_makes_no_failure_of_a_stop(fleet, eventually):
-    fleet.add("bot", 'trap "exit 70" TERM; systemd-notify --ready; sleep 1000 & wait')
+    fleet.add("bot", 'trap "exit 70" TERM; sleep 1000 & systemd-notify --ready; wait')
     fleet.backend.reload(["bot"])
     fleet.backend.start(["bot"])
     eventually(lambda: fleet.phase("bot") is Phase.RUNNING)
@@ -266,7 +266,7 @@ def test_an_error_at_its_end_makes_no_failure_of_a_stop(fleet, eventually):
 
 
 def test_a_lost_bus_is_found_again_while_jobs_run(fleet, bus):
-    fleet.add("slow", 'trap "sleep 3; exit 0" TERM; systemd-notify --ready; sleep 1000 & wait')
+    fleet.add("slow", 'trap "sleep 3; exit 0" TERM; sleep 1000 & systemd-notify --ready; wait')
     fleet.backend.reload(["slow"])
     fleet.backend.start(["slow"])
     jobs = Jobs(bus, {fleet.paths.service("slow"): "StopUnit"})
