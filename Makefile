@@ -55,9 +55,10 @@ lint: $(VENV)/.ready-dev
 unit: $(VENV)/.ready-dev
 	@$(BIN)/pytest -q tests/unit tests/plans tests/golden tests/test_*.py
 
-# A file is one worker's: its tests share hosts, and some their order. (Groups of xdist 3.8 have no effect under pytest 9.2.)
+# Tests wait as much as they compute, hence one worker more than there are processors. A file is one worker's: its
+# tests share hosts, and some their order. (Groups of xdist 3.8 have no effect under pytest 9.2.)
 test: lint
-	@$(BIN)/pytest -q -n auto --dist loadfile
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python tests/bench

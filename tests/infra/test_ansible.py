@@ -153,7 +153,7 @@ def test_a_reboot_brings_all_back(site, eventually):
 
 def test_systemctl_ends_and_starts_the_fleet(site, eventually):
     site.host.run("systemctl", "stop", "bot-demo.target")
-    assert set(site.states().values()) == {"STOPPED"}
+    eventually(lambda: set(site.states().values()) == {"STOPPED"}, 60)
     site.host.run("systemctl", "start", "bot-demo.target")
     eventually(lambda: set(site.states().values()) == {"RUNNING"}, 60)
 
