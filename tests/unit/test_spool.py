@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from toolkit import spool as library
 from toolkit.errors import OddFileError
 from toolkit.spool import Entry, Spool, SpoolError, letters_of, listing
+from toolkit.spool import log as log_file
 from toolkit.spool.records import MAGIC, Contents, Kind, encode, scan
 
 
@@ -43,7 +44,7 @@ def log(folder):
 
 def killed(spool):
     """What the death of the process leaves: the files as they are."""
-    os.close(spool._file)
+    os.close(spool._log._file)
 
 
 def test_what_is_not_done_is_there_after_a_crash_in_order(folder):
@@ -170,24 +171,24 @@ def test_the_names_of_log_and_letters_are_durable_too(folder, monkeypatch):
 
 
 def test_zeros_stand_behind_the_end_and_are_taken_for_nothing(folder, monkeypatch):
-    monkeypatch.setattr(library, "AHEAD", 4000)
+    monkeypatch.setattr(log_file, "AHEAD", 4000)
     spool = Spool(folder)
     for number in range(1, 400):
         spool.append(batch(number))
         spool.commit()
-        assert 1000 <= log(folder).stat().st_size - spool._size <= 4000
+        assert 1000 <= log(folder).stat().st_size - spool._log.size <= 4000
         if number % 50:
             spool.done(number)
     killed(spool)
     again = Spool(folder)
-    assert (ids(again), again.torn, again._size) == (list(range(50, 400, 50)), 0, spool._size)
+    assert (ids(again), again.torn, again._log.size) == (list(range(50, 400, 50)), 0, spool._log.size)
     again.append(batch(400))
     killed(again)
     with open(log(folder), "r+b") as file:
-        file.seek(again._size + 100)  # a later page reached the disk, an earlier one did not
+        file.seek(again._log.size + 100)  # a later page reached the disk, an earlier one did not
         file.write(b"torn")
     last = Spool(folder)
-    assert (ids(last)[-1], last.torn, log(folder).stat().st_size) == (400, 104, last._size)
+    assert (ids(last)[-1], last.torn, log(folder).stat().st_size) == (400, 104, last._log.size)
     assert last.damaged == folder / "updates.damaged"
     assert last.damaged.read_bytes().rstrip(b"\0") == bytes(100) + b"torn"
 
@@ -229,7 +230,7 @@ def test_a_mark_behind_a_damaged_place_confirms_nothing_to_telegram(folder):
     """A power cut may take the first page of a batch, and leave the second with the mark."""
     spool = Spool(folder)
     spool.append(batch(3))
-    begin = spool._size
+    begin = spool._log.size
     spool.append(batch(4, 5, 6))
     killed(spool)
     damage(folder, begin + 20)
@@ -284,22 +285,22 @@ def test_damage_anywhere_costs_only_the_records_that_it_touches(data, length):
 
 
 def test_a_disk_with_little_room_gets_no_zeros(folder, monkeypatch):
-    monkeypatch.setattr(library, "_PLENTY", 2**62)
+    monkeypatch.setattr(log_file, "_PLENTY", 2**62)
     spool = Spool(folder)
     spool.append(batch(1))
     spool.commit()
-    assert log(folder).stat().st_size == spool._size
+    assert log(folder).stat().st_size == spool._log.size
 
 
 @pytest.fixture
 def no_zeros(monkeypatch):
     """The log's file ends where the log does."""
-    monkeypatch.setattr(library, "AHEAD", 0)
+    monkeypatch.setattr(log_file, "AHEAD", 0)
 
 
 @pytest.mark.usefixtures("no_zeros")
 def test_a_log_that_has_grown_is_written_anew_with_what_is_left(folder, monkeypatch):
-    monkeypatch.setattr(library, "SLACK", 2000)
+    monkeypatch.setattr(log_file, "SLACK", 2000)
     spool = Spool(folder)
     spool.append(batch(1))
     spool.attempt(1)
@@ -326,7 +327,7 @@ def test_a_log_that_somebody_took_away_is_written_anew_with_what_is_left(folder)
 
 
 def test_what_comes_while_the_log_is_written_anew_is_not_lost(folder, monkeypatch):
-    monkeypatch.setattr(library, "SLACK", 3000)
+    monkeypatch.setattr(log_file, "SLACK", 3000)
     spool = Spool(folder)
     stop = threading.Event()
 
@@ -385,7 +386,7 @@ def test_a_full_disk_is_told_harms_nothing_and_is_recovered_from(folder, file_li
 
 @pytest.mark.usefixtures("no_zeros")
 def test_a_log_that_cannot_be_written_anew_is_used_on(folder, monkeypatch):
-    monkeypatch.setattr(library, "SLACK", 1000)
+    monkeypatch.setattr(log_file, "SLACK", 1000)
     spool = Spool(folder)
     (folder / "updates.new").mkdir(parents=True)  # stands in the new log's way
     for number in range(1, 40):
@@ -405,11 +406,11 @@ def test_a_log_that_cannot_be_written_anew_is_used_on(folder, monkeypatch):
 def test_a_disk_that_failed_is_not_trusted_until_all_is_written_anew(folder):
     spool = Spool(folder)
     spool.append(batch(1))
-    good, spool._file = spool._file, os.open("/dev/null", os.O_RDWR)
+    good, spool._log._file = spool._log._file, os.open("/dev/null", os.O_RDWR)
     with pytest.raises(SpoolError):
         spool.commit()
-    os.close(spool._file)
-    spool._file = good
+    os.close(spool._log._file)
+    spool._log._file = good
     inode = log(folder).stat().st_ino
     spool.commit()
     assert log(folder).stat().st_ino != inode
@@ -469,7 +470,7 @@ def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
         sizes = [(len(MAGIC), state_of(Contents()))]
         for step, argument in steps:
             do(spool, step, argument)
-            sizes.append((spool._size, state_of(spool._contents)))
+            sizes.append((spool._log.size, state_of(spool._contents)))
         killed(spool)
         whole = log(folder).read_bytes()
         cut = data.draw(st.integers(min_value=0, max_value=len(whole)))
