@@ -79,7 +79,7 @@ def open_to_others(token_file: Path) -> bool:
 
 
 def _check_endpoint(endpoint: str) -> None:
-    from toolkit.fleet.schema import ENDPOINT
+    from toolkit.fleet.schema_values import ENDPOINT
 
     if not re.search(ENDPOINT["pattern"], endpoint):
         raise UsageError(f"--endpoint {endpoint!r} will not do", f"name {ENDPOINT['title']}")

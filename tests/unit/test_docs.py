@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.fleet import schema
+from toolkit.fleet import schema, schema_type
 from toolkit.lifecycle import FailureClass, State
 from toolkit.sandbox.faults import KINDS
 
@@ -16,11 +16,12 @@ DOCS = Path(__file__).parents[2] / "docs"
     "part",
     [
         schema.SCHEMA,
-        schema.TYPE,
-        schema.APP,
-        schema.LIMITS,
-        schema.RESTART,
-        schema.LOG,
+        schema_type.TYPE,
+        schema_type.APP,
+        schema_type.LIMITS,
+        schema_type.RESTART,
+        schema_type.HEALTH,
+        schema_type.LOG,
         schema.BOT,
         schema.TOKEN,
     ],

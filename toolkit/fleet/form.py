@@ -10,7 +10,8 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from toolkit.fleet.report import Report, nearest
-from toolkit.fleet.schema import BOTS_SCHEMA, SCHEMA, TOKEN, Schema
+from toolkit.fleet.schema import BOTS_SCHEMA, SCHEMA, TOKEN
+from toolkit.fleet.schema_values import Schema
 from toolkit.fleet.sources import Document
 from toolkit.fleet.yaml_tree import Path
 
