@@ -71,8 +71,8 @@ def open_regular(
         )
     except OSError as error:
         error.filename = str(path)
-        if error.errno in _ODD and not follow:
-            refuse_odd(path, folder)
+        if error.errno in _ODD:
+            refuse_odd(path, folder, follow=follow)
         raise
     try:
         _refuse(path, os.fstat(descriptor).st_mode)
@@ -112,11 +112,11 @@ def open_folder(path: Path, trusted: Path) -> int:
     return descriptor
 
 
-def refuse_odd(path: str | Path, folder: int | None = None) -> None:
+def refuse_odd(path: str | Path, folder: int | None = None, *, follow: bool = False) -> None:
     """Refuse what is there and is no regular file, for those who can only open it by its name.
 
     Parameters:
-        folder: as of ``open_regular``.
+        folder, follow: as of ``open_regular``.
 
     Raises:
         OddFileError: it is something else.
@@ -124,7 +124,7 @@ def refuse_odd(path: str | Path, folder: int | None = None) -> None:
     """
     with suppress(FileNotFoundError):
         name = path if folder is None else os.path.basename(path)
-        _refuse(path, os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        _refuse(path, os.stat(name, dir_fd=folder, follow_symlinks=follow).st_mode)
 
 
 def _refuse(path: str | Path, mode: int) -> None:

@@ -58,10 +58,14 @@ def test_every_command_has_json():
         (("-f", "/nowhere/fleet.yaml", "plan"), 2, "no fleet file /nowhere/fleet.yaml"),
         (("-f", "/dev/zero", "plan"), 2, "the fleet file /dev/zero is no regular file"),
         (("-f", "/etc/shadow-", "validate"), 2, ""),
+        (("-f", "x" * 5000, "validate"), 2, "x…: File name too long"),
+        (("--root", "", "bot", "list"), 2, "'' is no folder"),
+        (("--root", "/dev/null/x", "bot", "list"), 2, "'/dev/null/x' is no folder"),
         (("admin", "stop-bot"), 2, "which bots?"),
         (("bot", "logs", "--since", "soon"), 2, "neither an age nor a time"),
         (("bot", "logs", "--grep", "("), 2, "--grep ("),
         (("render",), 2, "give one of --out DIR, --stdout, --polkit"),
+        (("render", "--out", "/dev/null"), 2, "/dev/null is no folder"),
         (("sandbox", "--host", "0.0.0.0"), 2, ""),
     ],
 )
@@ -84,6 +88,14 @@ def test_all_faults_of_a_file_are_told_at_once_and_as_json(tmp_path):
     problems = json.loads(toolkit("-f", fleet, "validate", "--json").stdout)
     assert problems["valid"] is False
     assert {problem["line"] for problem in problems["problems"]} == {2, 3, 4}
+
+
+def test_a_root_of_the_fleet_file_that_is_no_folder_is_told_by_those_that_only_glance_too(tmp_path):
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("version: 1\nfleet: demo\nroot: fleet.yaml\ntypes: {}\nbots: {}\n")
+    for command in (("bot", "list"), ("system", "info"), ("plan",)):
+        told = toolkit("-f", fleet, *command)
+        assert (told.returncode, f"{fleet} is no folder" in told.stderr) == (2, True), told
 
 
 def test_the_schema_is_printed():

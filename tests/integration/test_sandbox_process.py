@@ -191,6 +191,35 @@ class TestPidFilesOfOthers:
         assert lock.read_text() == "a novel\n"
 
 
+class TestFilesOfOthers:
+    """What is named, and is none of a sandbox, is left as it is, and nothing waits for it."""
+
+    @pytest.mark.parametrize("content", ["", "a novel\n", "http://127.0.0.1:1\nand more\n"])
+    def test_a_file_that_is_no_url_file(self, tmp_path, content):
+        file = tmp_path / "precious"
+        file.write_text(content)
+        for how in ((), ("--detach",)):
+            told = toolkit("sandbox", *how, "--port", 0, "--url-file", file, code=2)
+            assert f"{file} is no URL file of a sandbox: it holds something else" in told
+        assert file.read_text() == content
+
+    @pytest.mark.parametrize("option", ["--url-file", "--log", "--tls-cert"])
+    def test_a_pipe_a_folder_and_no_folder(self, tmp_path, option):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        more = ("--tls-key", pipe) if option == "--tls-cert" else ()
+        for path, words in ((pipe, "is a named pipe"), (tmp_path, "is a folder"), (pipe / "x", f"{pipe}")):
+            assert words in toolkit("sandbox", "--detach", "--port", 0, option, path, *more, code=2)
+        assert list(tmp_path.iterdir()) == [pipe]
+
+    def test_a_log_that_is_a_link_is_written(self, tmp_path):
+        made = Detached(tmp_path)
+        made.log.symlink_to(tmp_path / "elsewhere")
+        made.start()
+        assert (tmp_path / "elsewhere").exists()
+        toolkit("sandbox", "stop", "--pid-file", made.pid_file)
+
+
 class TestForeground:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_it_ends_on_a_signal_with_code_0(self, number):
@@ -300,7 +329,7 @@ class TestCommands:
         assert "1 healed" in toolkit("sandbox", "heal", api.id, "--url", sandbox.url)
         assert api("getMe")["ok"]
         assert "a fault is" in toolkit(
-            "sandbox", "fault", api.id, "getMe", "explode", "--url", sandbox.url, code=1
+            "sandbox", "fault", api.id, "getMe", "explode", "--url", sandbox.url, code=2
         )
 
     def test_the_faults_in_force(self, sandbox, api):
@@ -323,6 +352,26 @@ class TestCommands:
         found = json.loads(toolkit("sandbox", "bots", "--url", sandbox.url, "--json"))
         (row,) = [each for each in found["bots"] if each["bot_id"] == api.id]
         assert (row["calls"], row["last_poll_at"]) == ({"getMe": 1}, None)
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("fault", "BOT", "é", "500"), "no method é"),
+            (("heal", "BOT", "getM"), "did you mean getMe?"),
+            (("say", "BOT", ""), "a message has 1 to 4096 characters"),
+            (("say", "BOT", "hi", "--chat", 9 * 10**23), "at most 52 bits"),
+            (("press", "BOT", "Yes"), "has the button 'Yes'"),
+            (("say", "alice", "hi"), "the digits before the token's colon"),
+        ],
+    )
+    def test_what_makes_no_sense_is_wrong_input(self, sandbox, api, arguments, words):
+        named = [api.id if word == "BOT" else word for word in arguments]
+        assert words in toolkit("sandbox", *named, "--url", sandbox.url, code=2)
+
+    @pytest.mark.parametrize("url", ["ftp://x", "http://[::1", "http://h:99999", "http://a b", "http://h/x"])
+    def test_what_is_no_url_of_a_sandbox(self, url):
+        told = toolkit("sandbox", "say", "123456", "hi", "--url", url, code=2)
+        assert f"{url} is no sandbox" in told
 
     def test_nobody_there(self):
         told = toolkit("sandbox", "say", "123", "hi", "--url", "http://127.0.0.1:1", code=1)

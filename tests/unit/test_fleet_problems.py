@@ -152,6 +152,7 @@ def lines(problems: list[Problem]) -> list[tuple[int, str]]:
         ),
         (HEAD + ECHO + "bots: {a: {type: tasks}}\nbots: {}", "bots", "stands twice, first in line 4"),
         (HEAD + "root: " + "x" * 100, "root", "sockets' paths are too long"),
+        (HEAD + "root: /dev/null/x", "root", "/dev/null is no folder"),
     ],
 )
 def test_one_fault_is_one_problem(told, text, path, said):

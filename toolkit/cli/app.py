@@ -1,5 +1,6 @@
 """The application: its groups, the global options, and the one error boundary."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ from toolkit.cli import admin, bot, fleet, sandbox, system, verify
 from toolkit.cli.context import Invocation
 from toolkit.cli.output import error, note
 from toolkit.errors import ExitCode, NoRoomError, ToolkitError
-from toolkit.files import FULL
+from toolkit.files import FULL, in_the_way
 
 # What a shell tells of a program that SIGINT ended: 128 + 2.
 INTERRUPTED = 130
+# So much is shown of a name that is too long to be one.
+_SHOWN = 60
 
 app = typer.Typer(
     name="toolkit",
@@ -40,6 +43,14 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _folder(text: str | Path) -> Path:
+    """A folder that is there or can be made; an empty name is none, and not the current folder."""
+    folder = Path(text)
+    if not str(text) or in_the_way(folder.absolute()):
+        raise typer.BadParameter(f"{str(text)!r} is no folder")
+    return folder
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -48,7 +59,13 @@ def options(
     ] = Path("fleet.yaml"),
     root: Annotated[
         Path | None,
-        typer.Option("--root", envvar="TOOLKIT_ROOT", help="Keep everything here, not in ~/.local/state."),
+        typer.Option(
+            "--root",
+            envvar="TOOLKIT_ROOT",
+            help="Keep everything here, not in ~/.local/state.",
+            parser=_folder,
+            metavar="DIRECTORY",
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
@@ -102,6 +119,9 @@ def _verdict(fault: Exception) -> tuple[str, str, int]:
             verdict = f"{fault.filename}: {fault.strerror}", hint, int(ExitCode.REFUSED)
         case OSError() if fault.errno in FULL:
             return _verdict(NoRoomError(fault.filename or "the system"))
+        case OSError(errno=errno.ENAMETOOLONG):
+            named = str(fault.filename or "")
+            verdict = f"{named[:_SHOWN]}…: {fault.strerror}", "name another", int(ExitCode.USAGE)
         case OSError():
             verdict = f"{fault.filename or 'the system'}: {fault.strerror or fault}", "", int(ExitCode.FAILED)
         case _:

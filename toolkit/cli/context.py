@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolkit.errors import NotDeployedError, SecretError, UsageError
+from toolkit.files import in_the_way
 
 if TYPE_CHECKING:
     from toolkit.backends import Backend
@@ -78,7 +79,12 @@ class Invocation:
         from toolkit.fleet.identity import quick_identity
 
         self._need_file()
-        return quick_identity(self.fleet_file) or _identity(self._fleet())
+        known = quick_identity(self.fleet_file)
+        if known is None:
+            return _identity(self._fleet())
+        if self.root is None and known.root and (obstacle := in_the_way(known.root)):
+            raise UsageError(f"{self.fleet_file}: root: {obstacle} is no folder", "name another")
+        return known
 
     def _choice(self, known: "Identity") -> "Choice":
         from toolkit.backends.choose import choose

@@ -109,10 +109,12 @@ def render(
     They are what the fleet's files give; nothing is put in force.
     """
     from toolkit.deploy.prepare import prepare
-    from toolkit.files import NewFile, make_private, write_together
+    from toolkit.files import NewFile, in_the_way, make_private, write_together
 
     if (out is not None) + stdout + polkit != 1:
         raise UsageError("give one of --out DIR, --stdout, --polkit")
+    if out is not None and (obstacle := in_the_way(out.absolute())):
+        raise UsageError(f"{obstacle} is no folder", "choose another --out")
     fleet, paths = invocation(context).load()
     if polkit:
         _print_polkit_rule(fleet, paths)

@@ -4,6 +4,7 @@ import os
 import stat
 from pathlib import Path
 
+from toolkit.files import in_the_way
 from toolkit.fleet.addresses import address_fault
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.quantities import byte_count, seconds
@@ -46,6 +47,7 @@ def check(draft: Draft, root: Path | None) -> None:
         _check_addresses(draft, ("types", name, "limits", "ip_allow"))
     for name in draft.bots:
         _check_bot(draft, name)
+    _check_root(draft, root)
     _check_sockets(draft, root)
 
 
@@ -152,6 +154,13 @@ def _check_bot(draft: Draft, name: str) -> None:
 def _needs_token(draft: Draft, type_name: str) -> bool:
     app = draft.sound(draft.fleet, ("types", type_name, "app"), dict) or {}
     return "telegram" in app or "token_env" in app
+
+
+def _check_root(draft: Draft, root: Path | None) -> None:
+    own = draft.sound(draft.fleet, ("root",), str)
+    if root is None and own and (obstacle := in_the_way(Path(draft.fleet.absolute(own)))):
+        message = f"{obstacle} is no folder"
+        draft.report.add(draft.fleet, ("root",), message, "the path is relative to this file")
 
 
 def _check_sockets(draft: Draft, root: Path | None) -> None:

@@ -2,12 +2,13 @@
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, UsageError
 from toolkit.sandbox.shapes import Answer, Counters, FaultRecord, Flood, UpdateRecord
 
 ANY = "*"
@@ -17,6 +18,7 @@ _STEP = 0.02
 # Messages a second that a busy machine takes at the least.
 _FLOOD_RATE = 2000
 _PORTS = {"http": 80, "https": 443}
+_URL = re.compile(r"https?://[^\s/?#@]+/?")
 
 
 class SandboxClient:
@@ -25,14 +27,21 @@ class SandboxClient:
     Parameters:
         url: such as ``http://127.0.0.1:8081``; with https, ``SSL_CERT_FILE`` names whom to trust.
         timeout: seconds that a call may take beyond what it is told to wait.
+
+    Raises:
+        UsageError: it is no URL of a server.
     """
 
     def __init__(self, url: str, timeout: float = 10.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise ToolkitError(f"{url} is no sandbox", "name one, such as http://127.0.0.1:8081")
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or not _URL.fullmatch(url):
+            raise UsageError(f"{url} is no sandbox", "name one, such as http://127.0.0.1:8081")
         self.url = url.rstrip("/")
-        self._host, self._port, self._timeout = parts.hostname, parts.port or _PORTS[parts.scheme], timeout
+        self._host, self._port, self._timeout = host, port or _PORTS[parts.scheme], timeout
         self._tls = parts.scheme == "https"
 
     @property
@@ -272,5 +281,6 @@ class SandboxClient:
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise ToolkitError(f"the sandbox refused it: {answer.get('error') or answer.get('description')}")
+            refusal = UsageError if response.status == http.client.BAD_REQUEST else ToolkitError
+            raise refusal(f"the sandbox refused it: {answer.get('error') or answer.get('description')}")
         return answer

@@ -195,9 +195,7 @@ class Control:
         kind = str(order.kind).lower()
         if not valid_kind(kind):
             raise bad_request(f"a fault is {WORDS}")
-        if order.method != ANY and methods.name_of(order.method) is None:
-            near = methods.near(order.method)
-            raise bad_request(f"no method {order.method[:64]}" + (f"; did you mean {near}?" if near else ""))
+        _need_method(order.method)
         if order.bot_id != ANY:
             self._bot(order.bot_id)
         fault = Fault(
@@ -215,6 +213,7 @@ class Control:
     async def heal(self, request: Request) -> Any:
         """End faults."""
         order = await _read(request, Heal)
+        _need_method(order.method)
         return {"healed": self._sandbox.faults.heal(order.bot_id, order.method.lower())}
 
     async def refuse(self, request: Request) -> Any:
@@ -241,6 +240,13 @@ class Control:
         if not (bot_id.isascii() and bot_id.isdecimal() and 3 <= len(bot_id) <= 20):  # noqa: PLR2004 as in tokens
             raise bad_request("bot_id is the digits before the token's colon")
         return self._sandbox.bot(bot_id)
+
+
+def _need_method(name: str) -> None:
+    """Refuse a method that there is not."""
+    if name != ANY and methods.name_of(name) is None:
+        near = methods.near(name)
+        raise bad_request(f"no method {name[:64]}" + (f"; did you mean {near}?" if near else ""))
 
 
 async def _trickle(bot: Bot, order: FloodOrder) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import re
 import resource
 import select
 import signal
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from toolkit.errors import ToolkitError, UsageError
-from toolkit.files import write_atomically
+from toolkit.errors import OddFileError, ToolkitError, UsageError
+from toolkit.files import open_regular, read_regular, write_atomically
 from toolkit.sandbox import pidfile
 
 EXTRA_HINT = "pip install 'bot-toolkit[sandbox]'"
@@ -23,6 +24,7 @@ START_DEADLINE = 20.0
 _BACKLOG = 2048
 _READY = b"ready "
 _MAX_MESSAGE = 4096
+_URL_FILE = re.compile(rb"https?://[^\s/]+\n")
 _FIRST_OTHER_FD = 3
 
 
@@ -66,10 +68,10 @@ def run(options: Options, ready: Callable[[str], None]) -> None:
 
     Raises:
         ToolkitError: the extra is not installed, the address cannot be used, the pid file's server runs, or
-            what is there is no pid file of a sandbox.
+            a file that is named is none of a sandbox.
     """
     require_extra()
-    _check_certificate(options)
+    _check_files(options)
     pidfile.refuse_twin(options.pid_file)
     with _listener(options) as listener:
         _serve(options, listener, ready)
@@ -87,16 +89,19 @@ def detach(options: Options) -> str:
         ToolkitError: as ``run``, or it did not answer within START_DEADLINE seconds.
     """
     require_extra()
-    _check_certificate(options)
+    _check_files(options)
     if twin := _same_twin(options):
         return twin
     options = _absolute(options)
+    log = _opened(options.log, "--log", os.O_WRONLY | os.O_APPEND | os.O_CREAT) if options.log else None
     reader, writer = os.pipe()
     with _listener(options) as listener:
         child = os.fork()
         if not child:
-            _be_daemon(options, listener, writer)
+            _be_daemon(options, listener, log, writer)
         os.close(writer)
+    if log is not None:
+        os.close(log)
     with open(reader, "rb", buffering=0) as pipe:
         told = pipe.read(_MAX_MESSAGE) if select.select([pipe], [], [], START_DEADLINE)[0] else b""
     if told.startswith(_READY):
@@ -121,16 +126,57 @@ def require_extra() -> None:
         raise ToolkitError(f"the sandbox needs the package {error.name}", EXTRA_HINT) from None
 
 
+def _check_files(options: Options) -> None:
+    """See that the files that are named are such ones, or can be.
+
+    Raises:
+        UsageError: one is something else, or has no folder.
+    """
+    for path, name in ((options.url_file, "url"), (options.pid_file, "pid"), (options.log, "log")):
+        if path and not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}", f"name another {name} file")
+    _check_url_file(options.url_file)
+    _check_certificate(options)
+
+
+def _check_url_file(path: Path | None) -> None:
+    hint = "name the --url-file that a sandbox wrote, or one that is not there yet"
+    try:
+        content = read_regular(path, _MAX_MESSAGE) if path else None
+    except FileNotFoundError:
+        return
+    except OddFileError as error:
+        raise UsageError(error.message, hint) from None
+    if content is not None and not _URL_FILE.fullmatch(content):
+        raise UsageError(f"{path} is no URL file of a sandbox: it holds something else", hint)
+
+
+def _opened(path: Path, name: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a file that the user names; a link will do, what may hang will not.
+
+    Raises:
+        UsageError: it is no file, or cannot be opened.
+    """
+    try:
+        return open_regular(path, flags, follow=True)
+    except OddFileError as error:
+        raise UsageError(error.message, f"name another {name}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", f"name another {name}") from None
+
+
 def _check_certificate(options: Options) -> None:
     if bool(options.tls_cert) != bool(options.tls_key):
         raise UsageError("a certificate needs its key", "give both --tls-cert and --tls-key")
     if options.certificate:
+        for path, name in zip(options.certificate, ("--tls-cert", "--tls-key"), strict=True):
+            os.close(_opened(path, name))
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*options.certificate)
         except OSError as error:  # ssl.SSLError is one
             files = " and ".join(map(str, options.certificate))
             reason = error.strerror or error
-            raise ToolkitError(f"{files}: {reason}", "both are PEM files, and the key fits") from None
+            raise UsageError(f"{files}: {reason}", "both are PEM files, and the key fits") from None
 
 
 def _listener(options: Options) -> socket.socket:
@@ -189,7 +235,7 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _be_daemon(options: Options, listener: socket.socket, writer: int) -> NoReturn:
+def _be_daemon(options: Options, listener: socket.socket, log: int | None, writer: int) -> NoReturn:
     def tell(url: str) -> None:
         os.write(writer, _READY + url.encode())
         os.close(writer)
@@ -197,8 +243,7 @@ def _be_daemon(options: Options, listener: socket.socket, writer: int) -> NoRetu
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        out = os.open(options.log, flags, 0o600) if options.log else nothing
+        out = nothing if log is None else log
         for target, source in ((0, nothing), (1, out), (2, out)):
             os.dup2(source, target)
         _close_others({listener.fileno(), writer})
