@@ -103,6 +103,22 @@ def test_the_schema_is_printed():
     assert schema["$schema"].endswith("2020-12/schema")
 
 
+def test_what_init_says_next_begins_and_what_it_says_last_ends(tmp_path):
+    def typed(line, *more):
+        return toolkit(*line.split("`")[1].split()[1:], *more, cwd=tmp_path)
+
+    told = toolkit("init", "there", cwd=tmp_path).stdout.splitlines()
+    sandbox, up, down, stop = (line for line in told if not line.startswith("wrote "))
+    assert (up, down) == (
+        "next: `toolkit -f there/fleet.yaml up` starts the bots",
+        "last: `toolkit -f there/fleet.yaml down` ends them",
+    )
+    begun = typed(sandbox, "--port", "0").stdout
+    assert begun.startswith("the sandbox answers at http://127.0.0.1:")
+    assert begun.endswith("; `toolkit sandbox stop --pid-file there/sandbox.pid` ends it\n")
+    assert typed(stop).stdout == "the sandbox is stopped\n"
+
+
 def test_init_refuses_to_overwrite(tmp_path):
     assert toolkit("init", tmp_path / "f").returncode == 0
     told = toolkit("init", tmp_path / "f")

@@ -56,9 +56,13 @@ def init(
         note(
             f"warning: everyone on this machine may read the tokens in {token_file}: chmod 600, or remove it"
         )
+    server = f"--pid-file {folder / 'sandbox.pid'}"
     if not token_file:
-        echo("next: `toolkit sandbox --detach` starts a Bot API server to try it with")
+        echo(f"next: `toolkit sandbox --detach {server}` starts a Bot API server to try it with")
     echo(f"next: `toolkit{where} up` starts the bots")
+    echo(f"last: `toolkit{where} down` ends them")
+    if not token_file:
+        echo(f"last: `toolkit sandbox stop {server}` ends that server")
 
 
 def validate(

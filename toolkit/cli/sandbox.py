@@ -68,7 +68,9 @@ def sandbox(
 
     options = run.Options(host, port, public, url_file, pid_file, log, tls_cert, tls_key)
     if detach:
-        echo(f"the sandbox answers at {run.detach(options)}")
+        url, pid = run.detach(options)
+        end = f"toolkit sandbox stop --pid-file {pid_file}" if pid_file else f"kill {pid}"
+        echo(f"the sandbox answers at {url}; `{end}` ends it")
     else:
         run.run(options, lambda url: echo(f"the sandbox answers at {url}; Ctrl-C ends it"))
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from toolkit.errors import OddFileError, ToolkitError, UsageError
@@ -59,6 +59,13 @@ class Options:
         return (self.tls_cert, self.tls_key) if self.tls_cert and self.tls_key else None
 
 
+class Running(NamedTuple):
+    """A server in the background: its URL and its process id."""
+
+    url: str
+    pid: int
+
+
 def run(options: Options, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -77,13 +84,10 @@ def run(options: Options, ready: Callable[[str], None]) -> None:
         _serve(options, listener, ready)
 
 
-def detach(options: Options) -> str:
+def detach(options: Options) -> Running:
     """Serve in a process of its own, without this one's terminal; return once it answers.
 
     One that runs already with the same pid file and URL file, and on the wanted port, is left as it is.
-
-    Returns:
-        The URL.
 
     Raises:
         ToolkitError: as ``run``, or it did not answer within START_DEADLINE seconds.
@@ -105,7 +109,7 @@ def detach(options: Options) -> str:
     with open(reader, "rb", buffering=0) as pipe:
         told = pipe.read(_MAX_MESSAGE) if select.select([pipe], [], [], START_DEADLINE)[0] else b""
     if told.startswith(_READY):
-        return told.removeprefix(_READY).decode()
+        return Running(told.removeprefix(_READY).decode(), child)
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     why = told.decode(errors="replace") or "it did not answer in time"
@@ -265,15 +269,15 @@ def _close_others(kept: set[int]) -> None:
     os.closerange(start, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def _same_twin(options: Options) -> str:
-    """The URL of the server that runs already and is what these options ask for, else empty."""
+def _same_twin(options: Options) -> Running | None:
+    """The server that runs already and is what these options ask for."""
     known = options.url_file and options.url_file.exists() and options.pid_file
-    if known and options.url_file and pidfile.holder(known):
+    if known and options.url_file and (pid := pidfile.holder(known)):
         url = options.url_file.read_text(encoding="ascii").strip()
         if options.port in (0, urlsplit(url).port):
-            return url
+            return Running(url, pid)
     pidfile.refuse_twin(options.pid_file)
-    return ""
+    return None
 
 
 def _absolute(options: Options) -> Options:
