@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import admin, bot, fleet, sandbox, system, verify
+from toolkit.cli import admin, bot, deploy, fleet, sandbox, system, verify
 from toolkit.cli.context import Invocation
 from toolkit.cli.output import error, note
 from toolkit.errors import ExitCode, NoRoomError, ToolkitError
@@ -30,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 fleet.register(app)
+deploy.register(app)
 verify.register(app)
 app.add_typer(admin.app, name="admin")
 app.add_typer(bot.app, name="bot")
