@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot_runner import app_kinds, kernel, logs, own_exit, runs, stacks, token_source
+from bot_runner.announcer import Announcer
 from bot_runner.context import Context, Health, Run
 from bot_runner.control import Control
 from bot_runner.ending import FLUSH_S, Ending
@@ -27,7 +28,6 @@ from bot_runner.process import Usage
 from bot_runner.redaction import Redactor
 from bot_runner.side_loop import SideLoop
 from bot_runner.start_slot import LONGEST_TURN_S, StartSlot
-from bot_runner.state_log import StateLog
 from bot_runner.stop import Stop
 from bot_runner.stray import StrayOutput
 from bot_runner.token_lock import TokenLock
@@ -61,9 +61,8 @@ class Runner:
         self._stop = Stop(self._loop)
         self._redact = Redactor()
         self._notifier = Notifier.from_environment()
-        self._vitals = Vitals(self._changed)
-        self._state_log, self._impossible = StateLog(lambda level, line: _log.log(level, "%s", line)), 0
-        self._said = State.INITIALIZING
+        self._announcer = Announcer(self._notifier, self._got_ready)
+        self._vitals = Vitals(lambda: self._announcer.tell(self._vitals))
         self._usage = Usage(owns_children=bot.app.kind == "exec")
         self._writer = logs.LogWriter(Path(bot.files.log) if bot.files.log else None, bot.log)
         logs.install(self._writer, bot.log, self._redact)
@@ -141,27 +140,9 @@ class Runner:
         _log.error("the app ends its process by os._exit(%d)", code, stack_info=True)
         self._writer.flush(FLUSH_S)
 
-    def _changed(self) -> None:
-        """Tell the log and the supervisor of a change of state or reasons."""
-        vitals = self._vitals
-        state, reason = vitals.state, "; ".join(vitals.reasons)
-        text = f"{state}: {reason}" if reason else str(state)
-        well = state in {State.RUNNING, State.INITIALIZING, State.PAUSED, State.STOPPING}
-        self._state_log.changed(logging.INFO if well else logging.WARNING, text)
-        if vitals.impossible > self._impossible:
-            self._impossible = vitals.impossible
-            last = vitals.transitions[-1]
-            _log.error("an impossible change of state, %s to %s: a fault of bot-runner", *last[1:3])
-        # By its phase: a bot that gets ready with a trouble is ready too, and nobody waits for it any longer.
-        phase = vitals.phase
-        word = {State.RUNNING: ("READY=1",), State.STOPPING: ("STOPPING=1",)}.get(phase, ())
-        if phase is self._said:
-            word = ()
-        elif phase is State.RUNNING:
-            self._side.soon(self._usage.sample)
-            self._slot.release()
-        self._said = phase
-        self._notifier.send(*word, f"STATUS={vitals.said or text}")
+    def _got_ready(self) -> None:
+        self._side.soon(self._usage.sample)
+        self._slot.release()
 
     def _condemn(self, verdict: Verdict) -> None:
         """End a bot that is deaf; what it was at is in the log, whatever its end looks like."""
@@ -180,7 +161,7 @@ class Runner:
         for stray in self._strays:
             stray.attach(self._side.loop)
         for number in itertools.count():
-            self._state_log.look()
+            self._announcer.look()
             self._usage.sample(memory_too=number <= len(_EARLY_S) or number % 2 == 0)
             await asyncio.sleep(_EARLY_S[number] if number < len(_EARLY_S) else SAMPLE_S)
 
