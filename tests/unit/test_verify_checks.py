@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from toolkit import shell
+from toolkit import botfile, shell
 from toolkit.botfile import App, BotFile, Files
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
-from toolkit.verify.facts import Facts, ProcessFact, _processes, _pythons
+from toolkit.verify.facts import Facts, FileFact, ProcessFact, _processes, _pythons
 from toolkit.verify.of_host import all_checks
 from toolkit.verify.of_systemd import _number
+from toolkit.verify.told_once import _FROM
 
 MADE_AT = "2026-01-31T08:00:00Z"
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC).timestamp()
@@ -111,7 +112,13 @@ UNIT = File(
 FILTERED = {"IPAddressDeny": "0.0.0.0/0 ::/0", "IPAddressAllow": "10.0.0.0/8 ::1/128", "IPIngressBytes": "0"}
 
 
-def of_unit(name, found, unit=UNIT, view=None) -> Verdict:
+def of_bot(found, unit=UNIT, view=None, status="applied", target=None, **changes) -> dict[str, Verdict]:
+    """The verdicts of a bot under systemd, and of its fleet, by check; all is well but for what is given.
+
+    Parameters:
+        found, target: what systemd tells of its unit, and of the target.
+        changes: of the facts.
+    """
     files = Files(state="/s", socket="/s/c", run_record="/s/r", log="")
     own = BotFile(
         fleet="demo",
@@ -127,18 +134,110 @@ def of_unit(name, found, unit=UNIT, view=None) -> Verdict:
         held=False,
         unit=unit,
         unit_hash="",
-        bot_file=File("/a.json", "", 0o640),
-        fingerprint="",
+        bot_file=File("/a.json", botfile.encode(own), 0o640),
+        fingerprint=own.fingerprint(),
         user="a",
-        python="/python",
+        python="",
         runs_as="demo",
         secret="",
         bot=own,
     )
-    wanted = expected(backend="systemd", target="bot-demo.target", bots=(bot,))
-    (check,) = [check for check in all_checks(wanted, NOW) if check.name == name]
-    units = {"bot-demo-a.service": found, "bot-demo.target": found}
-    return check.judge(Facts(views={"a": {"pid": 7, "state": "RUNNING"} | (view or {})}, units=units))
+    wanted = expected(backend="systemd", target="bot-demo.target", wants="/wants", bots=(bot,), status=status)
+    limits = {
+        "Max open files": str(own.limits.open_files),
+        "Max core file size": str(own.limits.core_bytes),
+    }
+    running = {"pid": 7, "state": "RUNNING", "ready": True, "reason": "", "supervisor": "answers"}
+    works = {"LoadState": "loaded", "UnitFileState": "enabled", "ActiveState": "active"}
+    running |= {"fingerprint": bot.fingerprint, "unit": "", "started_at": ""}
+    facts = {
+        "views": {"a": running | (view or {})},
+        "units": {"bot-demo-a.service": works | found, "bot-demo.target": works | (target or {})},
+        "files": {
+            unit.path: a_file(0o644),
+            "/a.json": a_file(0o640),
+            "/s/c": a_file(0o600, "a", "socket"),
+            "/wants/bot-demo-a.service": a_file(0o777, kind="symbolic link"),
+        },
+        "texts": {unit.path: unit.text, "/a.json": bot.bot_file.text},
+        "processes": {7: ProcessFact("a", {"Seccomp": "2"}, limits, own.limits.nice)},
+        "host": GOOD | {"linger": "yes"},
+    }
+    checks = all_checks(wanted, NOW)
+    verdicts = {check.name: check.judge(Facts(**(facts | changes))) for check in checks}
+    del verdicts["database"]
+    return verdicts
+
+
+def a_file(mode, user="root", kind="regular file") -> FileFact:
+    return FileFact(mode, user, user, kind, 1, 0)
+
+
+def failures(*arguments, **options) -> dict[str, str]:
+    verdicts = of_bot(*arguments, **options)
+    return {name: verdict.found for name, verdict in verdicts.items() if verdict.outcome is Outcome.FAILED}
+
+
+def of_unit(name, found, unit=UNIT, view=None) -> Verdict:
+    return of_bot(found, unit, view)[name]
+
+
+LIMITED = File(UNIT.path, "TasksMax=64\nPrivateTmp=yes\n", 0o644)
+LOADED = {"TasksMax": "64", "PrivateTmp": "yes"}
+FILES = {UNIT.path: a_file(0o644), "/a.json": a_file(0o640)}
+
+
+def test_of_a_bot_that_is_well_nothing_is_told():
+    assert failures(LOADED, LIMITED) == {}
+
+
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [
+        ({"text": LIMITED.text.replace("64", "7"), "found": {"TasksMax": "7"}}, "unit-file"),
+        ({"text": LIMITED.text.replace("yes", "no"), "found": {"PrivateTmp": "no"}}, "unit-file"),
+        ({"text": LIMITED.text + "User=b\n", "user": "b"}, "unit-file"),
+        ({"user": "b", "found": {"DropInPaths": "/etc/systemd/system/bot-demo-a.service.d/x.conf"}}, "user"),
+        ({"found": {"TasksMax": "7", "NeedDaemonReload": "yes"}}, "loaded"),
+        ({"found": {"LoadState": "masked"}, "view": {"pid": None, "state": "DEFINED"}}, "loaded"),
+        ({"target": {"ActiveState": "inactive"}, "view": {"pid": None, "state": "STOPPED"}}, "supervisor"),
+        ({"gone": True, "found": {"LoadState": "not-found", "TasksMax": ""}}, "unit-file"),
+        (
+            {
+                "gone": True,
+                "status": "applying",
+                "found": {"LoadState": "not-found"},
+                "view": {"pid": None, "state": "DEFINED"},
+            },
+            "revision",
+        ),
+    ],
+)
+def test_what_is_broken_is_told_once(broken, check):
+    user, gone = broken.get("user", "a"), broken.get("gone")
+    files = {"/s/c": a_file(0o600, user, "socket")} | ({} if gone else FILES)
+    files |= {} if gone else {"/wants/bot-demo-a.service": a_file(0o777)}
+    found = failures(
+        LOADED | broken.get("found", {}),
+        LIMITED,
+        broken.get("view"),
+        broken.get("status", "applied"),
+        broken.get("target"),
+        files=files,
+        texts={} if gone else {UNIT.path: broken.get("text", LIMITED.text)},
+        processes={7: ProcessFact(user, {}, {}, 0)},
+    )
+    assert list(found) == [check]
+
+
+def test_failures_that_explain_others_are_checks_and_never_in_a_circle():
+    names = {check.name for check in all_checks(expected(), NOW)} | set(of_bot(LOADED))
+    left = {name: {cause.lstrip(":") for cause in causes} for name, causes in _FROM.items()}
+    assert set(left) | set().union(*left.values()) <= names
+    while left:
+        settled = [name for name, causes in left.items() if not causes & left.keys()]
+        assert settled, left
+        left = {name: causes for name, causes in left.items() if name not in settled}
 
 
 def addresses(view=None, **found) -> Verdict:
@@ -178,7 +277,7 @@ def test_what_a_drop_in_opens_fails_one_check_whose_hint_names_file_and_property
 
 @pytest.mark.parametrize("found", [{"UnitFileState": "masked"}, {"LoadState": "masked"}])
 def test_of_a_masked_target_it_is_said_how_to_unmask_it(found):
-    verdict = of_unit("boot", found)
+    verdict = of_bot({}, target=found)["boot"]
     assert verdict.found == "bot-demo.target is masked"
     assert verdict.hint == "`systemctl --user unmask bot-demo.target`, then `toolkit deploy`"
 

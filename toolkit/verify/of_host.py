@@ -9,6 +9,7 @@ from toolkit.verify import of_bot, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
+from toolkit.verify.told_once import told_once
 
 MIN_PYTHON = (3, 11)
 _MB = 1024
@@ -29,7 +30,7 @@ def all_checks(wanted: Expected, here_s: float) -> list[Check]:
     for bot in wanted.bots:
         made += of_bot.checks(wanted, bot)
         made += of_systemd.checks(wanted, bot) if wanted.target else [_enabled(bot)]
-    return made
+    return told_once(made, {bot.name: bot.unit.path for bot in wanted.bots})
 
 
 def _of_machine(wanted: Expected, here_s: float) -> list[Check]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from toolkit.render import systemd_marks
-from toolkit.verify.check import Check, Outcome, Verdict, judged, skipped
+from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
 from toolkit.verify.of_bot import view_of
@@ -132,8 +132,6 @@ def _loaded(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
     if found.get("LoadState") == "masked":
         hint = systemd_marks.unmask(systemctl, _service(bot))
         return judged("its unit is masked: systemd does not start it", hint=hint)
-    if facts.texts.get(bot.unit.path, bot.unit.text) != bot.unit.text:
-        return skipped("its file was edited: see `unit-file`")
     return judged(
         "" if found.get("LoadState") == "loaded" else f"its unit is {found.get('LoadState')}",
         f"its unit changed on disk since systemd read it{_unread(bot, found, facts)}"
@@ -182,10 +180,6 @@ def _drop_ins(bot: Bot, facts: Facts) -> Verdict:
     if not found:
         return skipped("systemd cannot be asked")
     others = systemd_marks.drop_ins_of_others(found.get("DropInPaths", "").split())
-    if others and _sandbox(bot, facts, "").outcome is Outcome.FAILED:
-        return skipped("they open its sandbox: see `sandbox`")
-    if others and limit_faults(bot, facts):
-        return skipped("they change its limits: see `limits`")
     return judged(f"its unit is overridden by {', '.join(others)}" if others else "")
 
 
