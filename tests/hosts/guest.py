@@ -1,6 +1,7 @@
 """A fleet on a host: in a place, with users and secrets as that place wants them, and a Bot API beside it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,13 +127,34 @@ class Guest:
         else:
             self.ctl("stop", f"demo-{bot}")
 
+    def start_by_hand(self, bot: str) -> None:
+        if self.place == "systemd":
+            self.host.run("systemctl", "start", f"bot-demo-{bot}.service")
+        else:
+            self.ctl("start", f"demo-{bot}")
+
     def verify(self) -> dict[str, str]:
         """The checks that fail, over SSH, each with what was found; hints are never missing."""
         return failed_checks(self.host, FLEET, "root")
 
+    def failed(self) -> dict[str, dict[str, str]]:
+        """The same checks as their JSON has them."""
+        return _failed(self.host, FLEET, "root")
+
+    def do(self, hint: str, typed: str = "") -> None:
+        """Type every command that a hint names, for this fleet file; then wait until all bots work."""
+        for command in re.findall(r"`([^`]+)`", hint):
+            told = re.sub(r"^toolkit ", f"toolkit -f {FLEET} ", command)
+            self.host.run("sh", "-euc", told, input=typed)
+        self.wait('toolkit -f "$1" bot health all')
+
 
 def failed_checks(host: Host, fleet: str, user: str) -> dict[str, str]:
     """The checks of a host that fail, asked over SSH as a user, each with what was found."""
+    return {name: check["found"] for name, check in _failed(host, fleet, user).items()}
+
+
+def _failed(host: Host, fleet: str, user: str) -> dict[str, dict[str, str]]:
     url = f"ssh://{user}@{host.address}:{host.port}?ssh_config={ssh_config()}"
     command = [Path(sys.executable).with_name("toolkit"), "-f", fleet, "verify", "--json", "--hosts", url]
     command += ["--remote-toolkit", f"{OPT}/bin/toolkit"]
@@ -142,4 +164,4 @@ def failed_checks(host: Host, fleet: str, user: str) -> dict[str, str]:
     failed = [check for check in checks if check["outcome"] == "failed"]
     assert done.returncode == (3 if failed else 0)
     assert all(check["hint"] and check["why"] for check in failed)
-    return {f"{check['bot']}:{check['check']}": check["found"] for check in failed}
+    return {f"{check['bot']}:{check['check']}": check for check in failed}

@@ -209,6 +209,22 @@ def test_one_whose_condition_is_not_met_is_told_with_the_file_that_says_so(fleet
     assert fleet.phase("good") in (Phase.STARTING, Phase.RUNNING)
 
 
+def test_one_that_refuses_to_be_started_or_stopped_by_hand_is_told_with_the_command_that_shows_why(fleet):
+    service = fleet.paths.service("bot")
+    words = f"{service}: its unit lets nobody do that by hand (RefuseManualStart= or RefuseManualStop=)"
+    for setting, act in (
+        ("RefuseManualStart=yes", lambda: fleet.backend.start(["bot"])),
+        ("RefuseManualStop=yes", lambda: fleet.backend.stop(["bot"], 10)),
+    ):
+        fleet.add("bot", unit=setting)
+        fleet.backend.reload(["bot"])
+        with pytest.raises(BackendError) as caught:
+            act()
+        assert caught.value.message == words
+        fleet.host.run("sh", "-c", caught.value.hint.split("`")[1], code=None)
+        assert f" {service}`" in caught.value.hint
+
+
 def test_one_that_systemd_gave_up_tells_why_and_starts_when_it_is_mended(fleet, eventually):
     fleet.add(
         "bot",

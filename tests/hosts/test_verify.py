@@ -1,7 +1,7 @@
 """`toolkit verify --hosts` on real hosts: breaking one thing makes exactly its check fail."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -52,83 +52,112 @@ def guest(request, containers_run) -> Iterator[Guest]:
         host.kill()
 
 
-def open_secret(guest: Guest) -> Callable[[], object]:
+def open_secret(guest: Guest) -> None:
     guest.host.run("chmod", "644", SECRET)
-    return lambda: guest.host.run("chmod", "600", SECRET)
 
 
-def stop_a_bot(guest: Guest) -> Callable[[], object]:
+def give_the_secret_away(guest: Guest) -> None:
+    guest.host.run("chown", "nobody", SECRET)
+
+
+def stop_a_bot(guest: Guest) -> None:
     guest.stop_by_hand("alice")
-    return lambda: guest.run("admin", "start-bot", "alice")
 
 
-def edit_a_unit(guest: Guest) -> Callable[[], object]:
+def start_a_bot_by_hand(guest: Guest) -> None:
+    guest.run("admin", "stop-bot", "alice")
+    guest.start_by_hand("alice")
+
+
+def edit_a_unit(guest: Guest) -> None:
     guest.host.sh('echo "# edited" >> "$1"', guest.unit("alice"))
-    return lambda: guest.run("deploy")
 
 
-def change_a_limit(guest: Guest) -> Callable[[], object]:
+def take_a_unit(guest: Guest) -> None:
+    guest.host.run("rm", guest.unit("alice"))
+
+
+def change_a_limit(guest: Guest) -> None:
     guest.host.sh(AS_ITS_USER, guest.pids()["alice"], "prlimit", "--nofile=512:512")
-    return lambda: guest.run("admin", "restart-bot", "alice")
 
 
-def leave_a_stale_socket(guest: Guest) -> Callable[[], object]:
+def leave_a_stale_socket(guest: Guest) -> None:
     guest.host.run("python3", "-c", STALE, SOCKET)
-    return lambda: guest.run("admin", "restart-bot", "alice")
 
 
-def open_the_socket(guest: Guest) -> Callable[[], object]:
+def open_the_socket(guest: Guest) -> None:
     guest.host.run("chmod", "666", SOCKET)
-    return lambda: guest.run("admin", "restart-bot", "alice")
 
 
-def forget_the_boot(guest: Guest) -> Callable[[], object]:
+def open_its_folder(guest: Guest) -> None:
+    guest.host.run("chmod", "o+rx", SOCKET.rpartition("/")[0])
+
+
+def forget_the_boot(guest: Guest) -> None:
     services = {"debian": "supervisor", "systemd": "bot-demo.target"}
     guest.host.run("systemctl", "disable", services[guest.place])
-    return lambda: guest.host.run("systemctl", "enable", services[guest.place])
 
 
-def reveal_a_token(guest: Guest) -> Callable[[], object]:
-    before = guest.host.read(FLEET)
-    guest.host.sh('printf "# %s\\n" "$(cat "$1")" >> "$2"', SECRET, FLEET)
-    return lambda: guest.host.write(FLEET, before)
+def stop_the_supervisor(guest: Guest) -> None:
+    services = {"debian": "supervisor", "systemd": "bot-demo.target"}
+    guest.host.run("systemctl", "stop", services[guest.place])
 
 
-def open_the_records(guest: Guest) -> Callable[[], object]:
+def open_the_records(guest: Guest) -> None:
     guest.host.run("chmod", "666", "/var/lib/bot-toolkit/demo/records/fleet.db")
-    return lambda: guest.run("deploy")
 
 
-def edit_the_folders(guest: Guest) -> Callable[[], object]:
+def edit_the_folders(guest: Guest) -> None:
     guest.host.sh('echo "# edited" >> "$1"', "/etc/tmpfiles.d/bot-demo.conf")
-    return lambda: guest.run("deploy")
 
 
 @pytest.mark.parametrize(
     ("break_it", "check", "found"),
     [
         (open_secret, "alice:secret", "mode 0644: others may use it"),
+        (give_the_secret_away, "alice:secret", "belongs to nobody"),
         (stop_a_bot, "alice:running", "it is STOPPED"),
+        (start_a_bot_by_hand, "alice:running", "it runs, though an operator stopped it"),
         (edit_a_unit, "alice:unit-file", "was edited: line"),
+        (take_a_unit, "alice:unit-file", "is not there"),
         (change_a_limit, "alice:limits", "open files: 512, not 1024"),
         (leave_a_stale_socket, "alice:socket", ""),
         (open_the_socket, "alice:socket", "mode 0666, not 0660"),
+        (open_its_folder, "alice:socket", "others may enter it"),
         (forget_the_boot, ":boot", "abled"),
-        (reveal_a_token, ":no-token", FLEET),
+        (stop_the_supervisor, ":supervisor", ""),
         (open_the_records, ":database", "mode 0666"),
         (edit_the_folders, ":shared-files", "bot-demo.conf was edited"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_breaking_one_thing_fails_exactly_its_check(guest, break_it, check, found):
-    mend = break_it(guest)
-    try:
-        faults = guest.verify()
-    finally:
-        mend()
-    # What one test did not mend, the next one would find.
+def test_breaking_one_thing_fails_exactly_its_check_and_what_the_hint_says_mends_it(
+    guest, break_it, check, found
+):
+    break_it(guest)
+    faults = guest.failed()
+    # What this one does not mend, the next one would find.
+    guest.do(faults[check]["hint"])
     assert list(faults) == [check], faults
-    assert found in faults[check]
+    assert found in faults[check]["found"]
+
+
+def test_a_token_in_a_file_of_the_fleet_is_told(guest):
+    before = guest.host.read(FLEET)
+    guest.host.sh('printf "# %s\\n" "$(cat "$1")" >> "$2"', SECRET, FLEET)
+    faults = guest.verify()
+    guest.host.write(FLEET, before)
+    assert list(faults) == [":no-token"], faults
+    assert FLEET in faults[":no-token"]
+
+
+def test_a_secret_that_was_taken_away_is_told_and_can_be_given_anew(guest):
+    token = guest.host.read(SECRET)
+    guest.host.run("rm", SECRET)
+    faults = guest.failed()
+    guest.do(faults["alice:secret"]["hint"], typed=token)
+    assert list(faults) == ["alice:secret"], faults
+    assert guest.verify() == {}
 
 
 OPENED = (
@@ -178,11 +207,28 @@ def test_an_opened_sandbox_is_told(under_systemd, opened):
 
 
 def test_a_reload_that_is_due_is_told(under_systemd):
-    host, unit = under_systemd.host, under_systemd.unit("alice")
-    host.run("touch", "-d", "+1 hour", unit)
-    faults = under_systemd.verify()
-    host.run("systemctl", "daemon-reload")
+    under_systemd.host.run("touch", "-d", "+1 hour", under_systemd.unit("alice"))
+    faults = under_systemd.failed()
+    under_systemd.do(faults["alice:loaded"]["hint"])
     assert list(faults) == ["alice:loaded"], faults
+
+
+def test_an_edited_unit_with_another_limit_is_told_once(under_systemd):
+    host = under_systemd.host
+    host.sh('sed -i s/TasksMax=64/TasksMax=32/ "$1" && systemctl daemon-reload', under_systemd.unit("alice"))
+    faults = under_systemd.failed()
+    under_systemd.do(faults["alice:unit-file"]["hint"])
+    assert list(faults) == ["alice:unit-file"], faults
+
+
+def test_a_drop_in_of_all_services_is_told_and_taken_away_by_what_the_hint_says(under_systemd):
+    host, path = under_systemd.host, "/etc/systemd/system/service.d/all.conf"
+    host.write(path, "[Service]\nPrivateUsers=no\n")
+    host.sh('chmod 755 "$1"; systemctl daemon-reload', path.rpartition("/")[0])
+    faults = under_systemd.failed()
+    under_systemd.do(faults["alice:sandbox"]["hint"])
+    assert set(faults) == {f"{bot}:sandbox" for bot in ("alice", "bob", "carol")}, faults
+    assert path in faults["alice:sandbox"]["hint"]
 
 
 def test_all_is_back_and_passes_after_a_reboot(guest):

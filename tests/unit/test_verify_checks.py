@@ -8,6 +8,7 @@ import pytest
 
 from toolkit import botfile, shell
 from toolkit.botfile import App, BotFile, Files
+from toolkit.render.systemd_marks import take_away
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
 from toolkit.verify.facts import Facts, FileFact, ProcessFact, _processes, _pythons
@@ -112,7 +113,9 @@ UNIT = File(
 FILTERED = {"IPAddressDeny": "0.0.0.0/0 ::/0", "IPAddressAllow": "10.0.0.0/8 ::1/128", "IPIngressBytes": "0"}
 
 
-def of_bot(found, unit=UNIT, view=None, status="applied", target=None, **changes) -> dict[str, Verdict]:
+def of_bot(
+    found, unit=UNIT, view=None, status="applied", target=None, secret="", **changes
+) -> dict[str, Verdict]:
     """The verdicts of a bot under systemd, and of its fleet, by check; all is well but for what is given.
 
     Parameters:
@@ -139,7 +142,7 @@ def of_bot(found, unit=UNIT, view=None, status="applied", target=None, **changes
         user="a",
         python="",
         runs_as="demo",
-        secret="",
+        secret=secret,
         bot=own,
     )
     wanted = expected(backend="systemd", target="bot-demo.target", wants="/wants", bots=(bot,), status=status)
@@ -230,6 +233,20 @@ def test_what_is_broken_is_told_once(broken, check):
     assert list(found) == [check]
 
 
+@pytest.mark.parametrize(
+    ("mode", "user", "found"),
+    [
+        (0o644, "root", "mode 0644: others may use it"),
+        (0o640, "bots", "mode 0640: others may use it; /t k belongs to bots"),
+    ],
+)
+def test_a_token_file_that_others_may_use_is_told_with_commands_that_close_it(mode, user, found):
+    secret = {"files": FILES | {"/t k": a_file(mode, user)}, "secret": "/t k"}
+    (told,) = [verdict for name, verdict in of_bot(LOADED, LIMITED, **secret).items() if name == "secret"]
+    assert found in told.found
+    assert told.hint == "`chown a '/t k'`, and `chmod 600 '/t k'`"
+
+
 def test_failures_that_explain_others_are_checks_and_never_in_a_circle():
     names = {check.name for check in all_checks(expected(), NOW)} | set(of_bot(LOADED))
     left = {name: {cause.lstrip(":") for cause in causes} for name, causes in _FROM.items()}
@@ -273,6 +290,16 @@ def test_what_a_drop_in_opens_fails_one_check_whose_hint_names_file_and_property
     mended = "`systemctl --user revert bot-demo-a.service`, then `toolkit admin restart-bot a`"
     assert verdict.hint == f"{DROP_IN} sets {key}: {mended}"
     assert of_unit("drop-ins", found | opened, BOXED).outcome is Outcome.SKIPPED
+
+
+def test_a_drop_in_that_is_of_other_units_too_is_removed_as_revert_does_not_know_it():
+    shared = "/etc/systemd/system/bot-.service.d/a b.conf"
+    hint = of_unit("drop-ins", CLOSED | {"DropInPaths": "/etc/systemd/system/service.d/x.conf"}, BOXED).hint
+    assert "`rm /etc/systemd/system/service.d/x.conf`" in hint
+    assert "revert" not in hint
+    both = take_away("systemctl", "bot-demo-a.service", [shared, DROP_IN])
+    reload = "which other units may have too, and `systemctl daemon-reload`"
+    assert both == f"`rm '{shared}'`, {reload}, then `systemctl revert bot-demo-a.service`"
 
 
 @pytest.mark.parametrize("found", [{"UnitFileState": "masked"}, {"LoadState": "masked"}])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -123,6 +124,12 @@ def _verdict(fault: Exception) -> tuple[str, str, int]:
         case OSError(errno=errno.ENAMETOOLONG):
             named = str(fault.filename or "")
             verdict = f"{named[:_SHOWN]}…: {fault.strerror}", "name another", int(ExitCode.USAGE)
+        case OSError(errno=errno.EROFS, filename=str()):
+            folder = shlex.quote(os.path.dirname(os.path.abspath(fault.filename)))
+            hint = (
+                f"`findmnt -T {folder}` tells what is mounted there for reading alone: mount it for writing"
+            )
+            verdict = f"{fault.filename}: {fault.strerror}", hint, int(ExitCode.FAILED)
         case OSError():
             verdict = f"{fault.filename or 'the system'}: {fault.strerror or fault}", "", int(ExitCode.FAILED)
         case _:

@@ -1,6 +1,8 @@
 """What tells the fleet's units from others; apart from the rest, so that who only looks loads little."""
 
+import os
 import re
+import shlex
 from collections.abc import Collection, Iterable
 
 from toolkit.paths import FleetPaths
@@ -50,6 +52,21 @@ def systemctl(*, is_system: bool) -> str:
 def unmask(command: str, unit: str) -> str:
     """What brings a masked unit back: the hint."""
     return f"`{command} unmask {unit}`, then `toolkit deploy`"
+
+
+def take_away(command: str, unit: str, drop_ins: Collection[str]) -> str:
+    """What takes drop-ins of others away: the hint.
+
+    `systemctl revert` knows those of the one unit alone, not those of all units of its kind: systemd.unit(5).
+    """
+    shared = [path for path in drop_ins if not os.path.dirname(path).endswith(f"/{unit}.d")]
+    words = []
+    if shared:
+        removed = " ".join(map(shlex.quote, shared))
+        words.append(f"`rm {removed}`, which other units may have too, and `{command} daemon-reload`")
+    if len(shared) < len(drop_ins):
+        words.append(f"`{command} revert {unit}`")
+    return ", then ".join(words)
 
 
 def is_live_limit(path: str) -> bool:

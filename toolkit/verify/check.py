@@ -40,6 +40,12 @@ def judged(*faults: str, hint: str = "") -> Verdict:
     return Verdict(Outcome.FAILED, "; ".join(told), hint) if told else Verdict(Outcome.PASSED)
 
 
+def mended(*faults: tuple[str, str]) -> Verdict:
+    """Failed where there are faults, each given with what mends it, else passed; a fault of "" is none."""
+    told = {fault: hint for fault, hint in faults if fault}
+    return judged(*told, hint="; ".join(dict.fromkeys(told.values())))
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check.

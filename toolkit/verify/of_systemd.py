@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from toolkit.render import systemd_marks
-from toolkit.verify.check import Check, Verdict, judged, skipped
+from toolkit.verify.check import Check, Verdict, judged, mended, skipped
+from toolkit.verify.common import at_boot, start_hint, view_of
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
-from toolkit.verify.of_bot import view_of
 
 _BOOLEANS = {"yes": "yes", "true": "yes", "on": "yes", "1": "yes", "no": "no", "false": "no", "off": "no"}
 # Lists, in which the order says nothing.
@@ -51,13 +51,12 @@ _FILTERED = "2"
 def checks(wanted: Expected, bot: Bot) -> list[Check]:
     """Those of a bot's unit."""
     name, systemctl = _service(bot), systemd_marks.systemctl(is_system=wanted.is_system)
-    enable = f"`toolkit admin start-bot {bot.name}`, or `stop-bot` where it is to stay down"
     made = [
         Check(
             "enabled",
             bot.name,
             "the target starts after a boot just those that are enabled",
-            enable,
+            start_hint(bot),
             lambda facts: _enabled(wanted, bot, facts),
         ),
         Check(
@@ -65,22 +64,21 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
             bot.name,
             "systemd acts on what it has read, not on the file",
             f"`{systemctl} daemon-reload`",
-            lambda facts: _loaded(bot, facts, systemctl),
+            lambda facts: _loaded(wanted, bot, facts, systemctl),
         ),
         Check(
             "sandbox",
             bot.name,
             "an app that is taken over reaches whatever its sandbox leaves open",
-            f"`{systemctl} cat {name}` shows what was added: `{systemctl} revert {name}`, then "
             f"`toolkit admin restart-bot {bot.name}`",
-            lambda facts: _sandbox(bot, facts, systemctl),
+            lambda facts: _sandbox(wanted, bot, facts),
         ),
         Check(
             "drop-ins",
             bot.name,
             "what they say overrides what was deployed, and no deploy takes it away",
-            f"`{systemctl} cat {name}` shows them, `{systemctl} revert {name}` takes them away",
-            lambda facts: _drop_ins(bot, facts),
+            f"`{systemctl} cat {name}` shows them",
+            lambda facts: _drop_ins(wanted, bot, facts),
         ),
     ]
     if _FILTER in dict(_settings(bot)):
@@ -120,23 +118,25 @@ def _settings(bot: Bot) -> Iterator[tuple[str, str]]:
 
 def _enabled(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     linked = f"{wanted.wants}/{_service(bot)}" in facts.files
-    if bot.held:
-        return judged("it is enabled, though an operator stopped it" if linked else "")
-    return judged("" if linked else f"{wanted.target} does not want it")
+    return at_boot(bot, linked, f"{wanted.target} does not want it")
 
 
-def _loaded(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
+def _loaded(wanted: Expected, bot: Bot, facts: Facts, systemctl: str) -> Verdict:
     found = facts.units.get(_service(bot))
     if not found:
         return skipped("systemd cannot be asked")
     if found.get("LoadState") == "masked":
         hint = systemd_marks.unmask(systemctl, _service(bot))
         return judged("its unit is masked: systemd does not start it", hint=hint)
-    return judged(
-        "" if found.get("LoadState") == "loaded" else f"its unit is {found.get('LoadState')}",
-        f"its unit changed on disk since systemd read it{_unread(bot, found, facts)}"
-        if found.get("NeedDaemonReload") == "yes" or _unread(bot, found, facts)
-        else "",
+    unread = _unread(bot, found, facts)
+    due = found.get("NeedDaemonReload") == "yes" or unread
+    reload, state = f"`{systemctl} daemon-reload`", found.get("LoadState")
+    return mended(
+        (
+            "" if state == "loaded" else f"its unit is {state}",
+            without_others(wanted, bot, facts) or reload,
+        ),
+        (f"its unit changed on disk since systemd read it{unread}" if due else "", reload),
     )
 
 
@@ -147,7 +147,7 @@ def _unread(bot: Bot, found: Mapping[str, str], facts: Facts) -> str:
     return f": {', '.join(unread)}" if unread else ""
 
 
-def _sandbox(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
+def _sandbox(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     found = facts.units.get(_service(bot))
     if not found:
         return skipped("systemd cannot be asked")
@@ -162,11 +162,8 @@ def _sandbox(bot: Bot, facts: Facts, systemctl: str) -> Verdict:
         for key, value in (asked | {key: "" for key in _OPENING if key not in asked}).items()
         if not _same(key, value, found.get(key, ""))
     }
-    others = systemd_marks.drop_ins_of_others(found.get("DropInPaths", "").split())
-    hint = (
-        f"{', '.join(others)} sets {', '.join(opened)}: `{systemctl} revert {_service(bot)}`, "
-        f"then `toolkit admin restart-bot {bot.name}`"
-    )
+    others = _others(bot, facts)
+    hint = f"{', '.join(others)} sets {', '.join(opened)}: {without_others(wanted, bot, facts)}"
     return judged(*opened.values(), *_of_process(asked, bot, facts), hint=hint if opened and others else "")
 
 
@@ -175,12 +172,23 @@ def _short(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
 
 
-def _drop_ins(bot: Bot, facts: Facts) -> Verdict:
-    found = facts.units.get(_service(bot))
-    if not found:
+def _drop_ins(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
+    if not facts.units.get(_service(bot)):
         return skipped("systemd cannot be asked")
-    others = systemd_marks.drop_ins_of_others(found.get("DropInPaths", "").split())
-    return judged(f"its unit is overridden by {', '.join(others)}" if others else "")
+    others, command = _others(bot, facts), systemd_marks.systemctl(is_system=wanted.is_system)
+    shown = f"`{command} cat {_service(bot)}` shows them; {without_others(wanted, bot, facts)}"
+    return mended((f"its unit is overridden by {', '.join(others)}" if others else "", shown))
+
+
+def _others(bot: Bot, facts: Facts) -> list[str]:
+    return systemd_marks.drop_ins_of_others(facts.units.get(_service(bot), {}).get("DropInPaths", "").split())
+
+
+def without_others(wanted: Expected, bot: Bot, facts: Facts) -> str:
+    """What has a bot run without the drop-ins of others: the hint, "" where there are none."""
+    command, others = systemd_marks.systemctl(is_system=wanted.is_system), _others(bot, facts)
+    away = systemd_marks.take_away(command, _service(bot), others)
+    return f"{away}, then `toolkit admin restart-bot {bot.name}`" if others else ""
 
 
 def _addresses(bot: Bot, facts: Facts) -> Verdict:

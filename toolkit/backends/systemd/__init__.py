@@ -39,8 +39,9 @@ class Systemd:
 
     def __init__(self, paths: FleetPaths, timeout_s: float = CALL_S) -> None:
         self._paths = paths
-        mode = paths.place.mode
-        self._manager = Manager(Bus(where.socket_path(mode), timeout_s, where.hint(mode)))
+        mode, self._systemctl = paths.place.mode, marks.systemctl(is_system=paths.is_system)
+        bus = Bus(where.socket_path(mode), timeout_s, where.hint(mode), self._systemctl)
+        self._manager = Manager(bus)
 
     def alive(self) -> bool:
         """Whether the manager can be asked."""
@@ -57,10 +58,6 @@ class Systemd:
     def control(self) -> str:
         """The units of the target."""
         return f"{self._systemctl} list-units '{self._paths.service('*')}'"
-
-    @property
-    def _systemctl(self) -> str:
-        return marks.systemctl(is_system=self._paths.is_system)
 
     def fleeting(self) -> str:
         """A user's manager ends with the last session, unless the user lingers: loginctl(1)."""
@@ -171,7 +168,8 @@ class Systemd:
         complain(jobs, self._manager)
         if not begun:
             raise BackendError(
-                f"not started after {deadline_s:g} s: {', '.join(jobs.open)}", "see `systemctl list-jobs`"
+                f"not started after {deadline_s:g} s: {', '.join(jobs.open)}",
+                f"see `{self._systemctl} list-jobs`",
             )
 
     def stop(self, bots: Sequence[str], deadline_s: float) -> tuple[str, ...]:

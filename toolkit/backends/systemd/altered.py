@@ -7,7 +7,7 @@ from typing import Any
 
 from toolkit.backends.altered import Alteration, Kind
 from toolkit.backends.systemd.manager import Manager
-from toolkit.render.systemd_marks import drop_ins_of_others, unmask, unread_drop_ins
+from toolkit.render.systemd_marks import drop_ins_of_others, take_away, unmask, unread_drop_ins
 
 # org.freedesktop.systemd1(5), the interface of units.
 PROPERTIES = ("LoadState", "DropInPaths", "NeedDaemonReload")
@@ -42,7 +42,7 @@ def _of_unit(file: Path, facts: Mapping[str, Any], systemctl: str) -> Iterator[A
         return
     read = facts.get("DropInPaths") or []
     if others := drop_ins_of_others(read):
-        hint = f"`{systemctl} cat {unit}` shows it, `{systemctl} revert {unit}` takes it away"
+        hint = f"`{systemctl} cat {unit}` shows it, {take_away(systemctl, unit, others)} takes it away"
         yield Alteration(unit, Kind.OVERRIDDEN, f"is overridden by {', '.join(others)}", hint)
     found = [str(path) for path in sorted(Path(f"{file}.d").glob("*.conf")) if path.is_file()]
     unread = unread_drop_ins(found, read)

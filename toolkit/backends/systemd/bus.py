@@ -105,14 +105,17 @@ class Bus:
         socket_path: the bus's socket; with a NUL first where it is an abstract one.
         timeout_s: seconds for calls that name no other.
         hint: what to do where the bus cannot be reached.
+        systemctl: the command that asks the same manager, for hints.
         subscribed: whether this connection, if there is one, gets the manager's signals.
         was_up: whether there ever was a connection.
     """
 
-    def __init__(self, socket_path: str, timeout_s: float, hint: str = "") -> None:
+    def __init__(
+        self, socket_path: str, timeout_s: float, hint: str = "", systemctl: str = "systemctl"
+    ) -> None:
         self.signals: deque[Signal] = deque(maxlen=MAX_SIGNALS)
         self.subscribed = self.was_up = False
-        self._path, self._timeout_s, self._hint = socket_path, timeout_s, hint
+        self._path, self._timeout_s, self._hint, self.systemctl = socket_path, timeout_s, hint, systemctl
         self._sock: socket.socket | None = None
         self._parser = Parser()
         self._serials = count(1)
@@ -147,7 +150,7 @@ class Bus:
             what = calls[0].words if calls else "anything"
             raise BackendError(
                 f"systemd gave no answer to {what} within {timeout_s or self._timeout_s:g} s",
-                "is it busy? see `systemctl list-jobs`",
+                f"is it busy? see `{self.systemctl} list-jobs`",
             ) from None
         except BaseException:
             self.close()

@@ -1,5 +1,6 @@
 """What start jobs that have ended did not bring: `done` alone says only that systemd has done its part."""
 
+from toolkit.backends.systemd.bus import FaultError
 from toolkit.backends.systemd.jobs import Jobs
 from toolkit.backends.systemd.manager import Manager
 from toolkit.errors import BackendError
@@ -14,6 +15,14 @@ _UNTRIED = {
     "unsupported": "systemd does not support it here",
 }
 _DOWN = ("inactive", "failed")
+# Why no job was made, by the end of the error's name: systemd's src/libsystemd/sd-bus/bus-common-errors.h.
+_REFUSED = {
+    "OnlyByDependency": "its unit lets nobody do that by hand (RefuseManualStart= or RefuseManualStop=)",
+    "UnitMasked": "its unit is masked",
+    "NoSuchUnit": "systemd has no such unit",
+    "LoadFailed": "systemd cannot load its unit",
+    "BadUnitSetting": "its unit has a setting that systemd refuses",
+}
 
 
 def complain(jobs: Jobs, manager: Manager) -> None:
@@ -22,12 +31,28 @@ def complain(jobs: Jobs, manager: Manager) -> None:
     Raises:
         BackendError: there is one.
     """
-    faults = [fault.message for fault in jobs.faults.values()]
-    faults += [f"{unit}: {_UNTRIED[how]}" for unit, how in jobs.results.items() if how in _UNTRIED]
+    faults = {unit: refusal(unit, fault) for unit, fault in jobs.faults.items()}
+    faults |= {unit: f"{unit}: {_UNTRIED[how]}" for unit, how in jobs.results.items() if how in _UNTRIED}
     unmet, files = _unmet(manager, [unit for unit, how in jobs.results.items() if how in ("done", "")])
     if faults or unmet:
-        hint = f"see {', '.join(files)}" if files else "see `systemctl status` of it"
-        raise BackendError("; ".join((*faults, *unmet)), hint)
+        shown = [f"`{manager.bus.systemctl} status {' '.join(faults)}`"] if faults else []
+        raise BackendError("; ".join((*faults.values(), *unmet)), f"see {', '.join((*shown, *files))}")
+
+
+def refusal(unit: str, fault: FaultError) -> str:
+    """Why systemd made no job for a unit."""
+    return f"{unit}: {_REFUSED.get(fault.name.rpartition('.')[2], fault.message)}"
+
+
+def refuse(jobs: Jobs) -> None:
+    """Tell of every unit for which systemd made no job.
+
+    Raises:
+        BackendError: there is one.
+    """
+    if jobs.faults:
+        words = "; ".join(refusal(unit, fault) for unit, fault in jobs.faults.items())
+        raise BackendError(words, f"see `{jobs.bus.systemctl} cat {' '.join(jobs.faults)}`")
 
 
 def _unmet(manager: Manager, units: list[str]) -> tuple[list[str], list[str]]:

@@ -28,7 +28,7 @@ class Jobs:
     """
 
     def __init__(self, bus: Bus, methods: Mapping[str, str], modes: Mapping[str, str] | None = None) -> None:
-        self._bus = bus
+        self.bus = bus
         self._methods, self._modes = methods, modes or {}
         self._open: dict[str, str] = {}  # the path of each unit's job
         self.faults: dict[str, FaultError] = {}
@@ -58,7 +58,7 @@ class Jobs:
             if now >= end:
                 return False
             try:
-                if not self._bus.wait_signal(min(end, now + pause)):
+                if not self.bus.wait_signal(min(end, now + pause)):
                     self._look(enough or (lambda _: False), end)
                     pause = min(pause * 2, _LOOK_MAX_S)
             except LostError:
@@ -72,8 +72,8 @@ class Jobs:
             Call(PATH, MANAGER, self._methods[unit], "ss", (unit, self._modes.get(unit, "replace")))
             for unit in units
         ]
-        subscribe(self._bus)
-        for unit, answer in zip(units, self._bus.many(calls), strict=True):
+        subscribe(self.bus)
+        for unit, answer in zip(units, self.bus.many(calls), strict=True):
             if isinstance(answer, FaultError):
                 self._open.pop(unit, None)
                 if answer.name == NO_SUCH_UNIT and self._methods[unit] == "StopUnit":
@@ -88,7 +88,7 @@ class Jobs:
 
     def _take_signals(self) -> None:
         """JobRemoved carries the job's number, its path, its unit, and how it ended."""
-        signals = self._bus.signals
+        signals = self.bus.signals
         while signals:
             signal = signals.popleft()
             if signal.member == "JobRemoved":
@@ -100,7 +100,7 @@ class Jobs:
     def _look(self, enough: Callable[[Listed | None], bool], end: float) -> None:
         """See for ourselves: a unit that has no job, or another's, is not waited for."""
         try:
-            rows = {row.name: row for row in listed(self._bus.call(list_call(self.open)))}
+            rows = {row.name: row for row in listed(self.bus.call(list_call(self.open)))}
         except LostError:
             self._again(end)
             return
@@ -114,7 +114,7 @@ class Jobs:
 
     def _again(self, end: float) -> None:
         """The bus was lost: connect anew and ask again for what is open."""
-        patiently(self._bus, lambda: self._begin(self.open), end)
+        patiently(self.bus, lambda: self._begin(self.open), end)
 
 
 def subscribe(bus: Bus) -> None:

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Sequence
 
 from toolkit.backends import UP, Phase
+from toolkit.backends.systemd.complaints import refuse
 from toolkit.backends.systemd.jobs import Jobs
 from toolkit.backends.systemd.manager import Manager
 from toolkit.backends.systemd.status import phase_of
@@ -36,8 +37,7 @@ def stop(manager: Manager, units: Sequence[str], deadline_s: float) -> list[str]
         if not jobs.wait(_KILL_S):
             names = ", ".join(jobs.open)
             raise BackendError(f"not ended, even when killed: {names}", "is a disk or network mount stuck?")
-    if jobs.faults:
-        raise next(iter(jobs.faults.values()))
+    refuse(jobs)
     return _settle(manager, up, killed)
 
 

@@ -1,0 +1,126 @@
+"""The checks of one bot's files: its unit, its bot file, its token, its log."""
+
+import os
+import shlex
+from collections.abc import Iterator
+
+from toolkit import botfile
+from toolkit.deploy.plan import differences
+from toolkit.errors import ToolkitError
+from toolkit.render.supervisord_marks import with_enabled
+from toolkit.verify.check import Check, Verdict, judged, mended, skipped
+from toolkit.verify.expected import Bot, Expected, File
+from toolkit.verify.facts import Facts
+
+# A file's mode without what its owner may do: whoever else could use it.
+OTHERS, GROUP = 0o007, 0o070
+# Rotation comes after the line that was one too many.
+_LOG_SLACK = 1_000_000
+
+
+def checks(wanted: Expected, bot: Bot) -> Iterator[Check]:
+    """All that are made of a bot's files."""
+    deploy = "`toolkit deploy` puts back what was deployed"
+    other = "the next start would run something else than was deployed"
+    yield Check("unit-file", bot.name, other, deploy, lambda facts: _unit_file(bot, facts))
+    yield Check("bot-file", bot.name, other, deploy, lambda facts: _bot_file(bot, facts))
+    as_bot = "whoever reads a token can act as the bot"
+    out = "take it out of the file named, and have @BotFather give another"
+    yield Check("no-token", bot.name, as_bot, out, lambda facts: _no_token(bot, facts))
+    if bot.secret:
+        alone = "see that its owner alone can read it"
+        yield Check("secret", bot.name, as_bot, alone, lambda facts: _secret(wanted, bot, facts))
+    if bot.bot.files.log:
+        bound = "set `log.max_bytes` and `log.keep` of its type, and see what it writes"
+        yield Check(
+            "log", bot.name, "a log without a bound fills the disk", bound, lambda facts: _log(bot, facts)
+        )
+
+
+def file_faults(wanted: File, facts: Facts) -> list[str]:
+    """How a rendered file differs, but for its text."""
+    found = facts.files.get(wanted.path)
+    if found is None:
+        return [f"{wanted.path} is not there"]
+    if found.kind == "symbolic link":
+        return [f"{wanted.path} is a symbolic link"]
+    if found.mode != wanted.mode:
+        return [f"{wanted.path} has mode {found.mode:04o}, not {wanted.mode:04o}"]
+    return []
+
+
+def _unit_file(bot: Bot, facts: Facts) -> Verdict:
+    if facts.units.get(bot.unit.path.rpartition("/")[2], {}).get("LoadState") == "masked":
+        return skipped("it is masked: see `loaded`")
+    faults = file_faults(bot.unit, facts)
+    text = facts.texts.get(bot.unit.path)
+    if text is None and not faults:
+        return skipped(f"{bot.unit.path} may not be read")
+    # Whether it is enabled is a check of its own.
+    if text is not None and with_enabled(text, enabled=True) != with_enabled(bot.unit.text, enabled=True):
+        faults.append(f"{bot.unit.path} was edited: {_first_difference(bot.unit.text, text)}")
+    return judged(*faults)
+
+
+def _first_difference(wanted: str, found: str) -> str:
+    """The first line that differs; never its value, which may be a secret that somebody put there."""
+    lines = found.splitlines()
+    for number, line in enumerate(wanted.splitlines(), 1):
+        if number > len(lines) or lines[number - 1] != line:
+            return f"line {number}, `{line.partition('=')[0]}`"
+    return f"line {len(wanted.splitlines()) + 1}"
+
+
+def _bot_file(bot: Bot, facts: Facts) -> Verdict:
+    faults = file_faults(bot.bot_file, facts)
+    text = facts.texts.get(bot.bot_file.path)
+    if text is None:
+        return judged(*faults) if faults else skipped(f"{bot.bot_file.path} may not be read")
+    try:
+        found = botfile.decode(text.encode())
+    except ToolkitError as error:
+        return judged(*faults, f"{bot.bot_file.path}: {error.message}")
+    if found.fingerprint() != bot.fingerprint:
+        names = ", ".join(differences(bot.bot, found)) or "its text"
+        faults.append(f"{bot.bot_file.path} was edited: {names}")
+    return judged(*faults)
+
+
+def _secret(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
+    found, path = facts.files.get(bot.secret), shlex.quote(bot.secret)
+    # The machine's systemd reads it for the bot.
+    owner = "root" if wanted.target and wanted.is_system else bot.user
+    if found is None:
+        who, folder = facts.host.get("user", ""), facts.files.get(os.path.dirname(bot.secret))
+        if who != "root" and (folder is None or (folder.user != who and not folder.mode & 0o011)):
+            return skipped(f"{who} may not look into its folder: check as root")
+        words = f"{bot.secret} is not there, or in a folder that may not be entered"
+        give = f"`install -D -m 600 -o {owner} /dev/stdin {path}` takes the token as it is typed"
+        return judged(words, hint=f"{give}; then `toolkit admin restart-bot {bot.name}`")
+    faults = []
+    if found.mode & OTHERS or (found.mode & GROUP and found.group not in ("root", bot.user)):
+        faults.append(f"{bot.secret} has mode {found.mode:04o}: others may use it")
+    if found.user not in ("root", bot.user):
+        faults.append(f"{bot.secret} belongs to {found.user}")
+    return judged(*faults, hint=f"`chown {owner} {path}`, and `chmod 600 {path}`")
+
+
+def _log(bot: Bot, facts: Facts) -> Verdict:
+    log = bot.bot.log
+    if log.max_bytes == 0:
+        return judged("it is never rotated")
+    size, bound = facts.logs.get(bot.bot.files.log, 0), log.max_bytes * (log.keep + 1) + _LOG_SLACK
+    found = facts.files.get(bot.bot.files.log)
+    kept = "set `log.max_bytes` and `log.keep` of its type, and see what it writes"
+    return mended(
+        (f"its files have {size} bytes, and {bound} are the bound" if size > bound else "", kept),
+        (
+            f"everyone may read it: mode {found.mode:04o}" if found and found.mode & OTHERS else "",
+            f"`chmod o= {shlex.quote(bot.bot.files.log)}`",
+        ),
+    )
+
+
+def _no_token(bot: Bot, facts: Facts) -> Verdict:
+    paths = (bot.unit.path, bot.bot_file.path, bot.bot.files.log)
+    return judged(*(f"a token stands in {path}" for path in paths if path in facts.revealing))
