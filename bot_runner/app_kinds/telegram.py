@@ -25,7 +25,8 @@ with quick_imports():
     from bot_runner.faults import Fault, Tries, Words, classify
     from bot_runner.handover import Handover
     from bot_runner.intake import Intake
-    from bot_runner.processing import AnyApplication, End, watch
+    from bot_runner.processing import AnyApplication, End
+    from bot_runner.watched import watch
 
 T = TypeVar("T")
 CALL_S = 30.0
