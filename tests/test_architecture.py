@@ -51,6 +51,8 @@ LAYERS = {
     "toolkit.journal": 4,
     "toolkit.dead_letters": 4,
     "toolkit.operate": 5,
+    "toolkit.pausing": 5,
+    "toolkit.shutdown": 5,
     "toolkit.deploy.access": 4,
     "toolkit.deploy.check": 4,
     "toolkit.deploy.apply": 4,

@@ -1,30 +1,21 @@
-"""Start, stop, restart and pause bots that are in force, and end the whole fleet."""
+"""Start, stop and restart bots that are in force."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 
 from toolkit import revisions
-from toolkit.backends import STOP_S, UP, Backend, Phase, SocketGoneError
+from toolkit.backends import Backend, Phase
 from toolkit.backends.altered import refuse_masked
-from toolkit.deploy.leftovers import runners, sweep
-from toolkit.deploy.owner import need_owner
 from toolkit.deploy.settle import settle, steady
 from toolkit.deploy.stopping import stop_s
-from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
-from toolkit.ipc.client import Failure, FailureKind, ask_many
-from toolkit.ipc.protocol import REFUSED, TIMEOUT
-from toolkit.lifecycle import DOWN, State
+from toolkit.errors import NotDeployedError, RefusedError
+from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import observe
 from toolkit.paths import FleetPaths
-from toolkit.place import PRIVATE_SUPERVISORD
 from toolkit.view import BotView
 
 Tell = Callable[[str], None]
-# Seconds that a bot has to take a pause or its end.
-_ASKED_S = 5.0
 _FAILED = (State.FAILED, State.QUARANTINED)
 Progress = Callable[[int, int], None]
 
@@ -148,108 +139,6 @@ def _begin_anew(paths: FleetPaths, bot: str, backend: Backend, tell: Tell, since
         _put_in_force(backend, [bot])
         backend.start([bot])
         return hold.told
-
-
-def pause(
-    paths: FleetPaths,
-    bots: Mapping[str, str],
-    backend: Backend,
-    wait_s: float,
-    progress: Progress,
-    *,
-    paused: bool,
-) -> list[BotView]:
-    """Have bots take no more updates and finish what they took, or take updates again.
-
-    Parameters:
-        bots: the type of each, by name.
-        wait_s: seconds in which what was taken must be finished, or the bots be at work again.
-        paused: whether they are to be paused.
-
-    Returns:
-        The bots as they were found at the end; one that refused with its reason for that.
-
-    Raises:
-        RefusedError: all refused.
-    """
-    verb = "pause" if paused else "resume"
-    sockets = {bot: paths.control_socket(bot) for bot in bots}
-    with changing(paths.lock, f"toolkit admin {verb}-bot"):
-        answers = ask_many(sockets, verb, timeout_s=_ASKED_S)
-    refused = {
-        bot: answer.message
-        for bot, answer in answers.items()
-        if isinstance(answer, Failure) and (answer.code == REFUSED or answer.kind is FailureKind.FORBIDDEN)
-    }
-    if refused.keys() == bots.keys():
-        raise RefusedError("; ".join(f"{bot}: {words}" for bot, words in refused.items()))
-
-    # A call that was not answered has lapsed: to wait for its effect would be in vain.
-    missed = {bot: answer for bot, answer in answers.items() if isinstance(answer, Failure)}
-
-    def rests(view: BotView) -> bool:
-        if view.name in missed or view.state in DOWN:
-            return True
-        if paused:
-            return view.state is State.PAUSED and not view.details.get("unfinished")
-        return view.state in {State.RUNNING, State.DEGRADED}
-
-    views = settle(paths, bots, backend, wait_s, progress, rests)
-    told = refused | {
-        bot: f"not {verb}d: {failure.message}"
-        for bot, failure in missed.items()
-        if failure.kind is FailureKind.HUNG or failure.code == TIMEOUT
-    }
-    return [replace(view, reason=told[view.name], hint="") if view.name in told else view for view in views]
-
-
-def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_supervisor: bool) -> bool:
-    """Stop all bots in parallel, and then, if asked to, the supervisor.
-
-    Parameters:
-        fleet_file: the one that the user named.
-
-    Returns:
-        Whether anything was running.
-
-    Raises:
-        RefusedError: the fleet was deployed from another fleet file.
-        SocketGoneError: the supervisor runs and cannot be asked, and it is not to be ended.
-    """
-    command = "down" if end_supervisor else "admin shutdown-system"
-    with changing(paths.lock, f"toolkit {command}"):
-        _need_owner(paths, fleet_file, command)
-        units, lost = None, False
-        try:
-            units = backend.units() if backend.alive() else None
-        except SocketGoneError:
-            if not end_supervisor or paths.place != PRIVATE_SUPERVISORD:
-                raise
-            lost = True
-            backend.end(stop_s(paths, list(runners(paths))))
-        if units is not None:
-            backend.stop(list(units), stop_s(paths, list(units)))
-            if end_supervisor:
-                backend.end()
-        left = [] if backend.alive() else sweep(paths, STOP_S)
-    if paths.place == PRIVATE_SUPERVISORD:
-        return units is not None or lost or bool(left)
-    return bool(left) or any(unit.phase in UP for unit in (units or {}).values())
-
-
-def _need_owner(paths: FleetPaths, fleet_file: Path, command: str) -> None:
-    """See that the fleet is that of the file; a database that cannot be read keeps nobody from ending it."""
-    that = f"name that file with -f, if it is yours, to `toolkit {command}`"
-    that = that if paths.is_system else f"`toolkit -f {{owner}} {command}`"
-    hint = f"{that}; where that file was moved, first `toolkit deploy --take-over`"
-    if not paths.database.exists():
-        return
-    try:
-        with revisions.opened(paths, to_read=True) as history:
-            owner = history.owner()
-    except ToolkitError:
-        return
-    need_owner(owner, paths.fleet, fleet_file, hint)
 
 
 def _need(backend: Backend) -> None:

@@ -110,7 +110,7 @@ def resume_bot(
 def _pause(
     context: typer.Context, bots: list[str] | None, wait: float, as_json: bool, *, paused: bool
 ) -> None:
-    from toolkit.operate import pause
+    from toolkit.pausing import pause
 
     paths, names, _, _ = selected(context, _chosen(bots))
     progress = Progress("paused" if paused else "resumed")
@@ -129,7 +129,7 @@ def shutdown_system(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     They drain in parallel; `up` brings them back.
     """
-    from toolkit.operate import shutdown
+    from toolkit.shutdown import shutdown
 
     call = invocation(context)
     paths = call.paths()

@@ -74,7 +74,7 @@ def down(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     The bots drain in parallel; `up` brings all back. The machine's own supervisors go on.
     """
-    from toolkit.operate import shutdown
+    from toolkit.shutdown import shutdown
 
     call = invocation(context)
     paths = call.paths()
