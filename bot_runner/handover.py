@@ -12,6 +12,7 @@ from telegram.ext import ExtBot
 from bot_runner.delivery import Delivery
 from bot_runner.processing import End
 from bot_runner.raw_updates import Received, read
+from bot_runner.vitals import Vitals
 from toolkit.spool import Entry
 
 ROOM = 100
@@ -27,13 +28,16 @@ class Handover:
         bot: whose updates they are.
         queue: where the application takes them from.
         delivery: has their spool.
+        vitals: hears how many there are.
 
     Attributes:
         cut_is: what it means that a handler is cancelled: its own doing, until the end cancels them.
     """
 
-    def __init__(self, bot: ExtBot[Any], queue: "asyncio.Queue[object]", delivery: Delivery) -> None:
-        self._bot, self._queue, self._delivery = bot, queue, delivery
+    def __init__(
+        self, bot: ExtBot[Any], queue: "asyncio.Queue[object]", delivery: Delivery, vitals: Vitals
+    ) -> None:
+        self._bot, self._queue, self._delivery, self._vitals = bot, queue, delivery, vitals
         self._unfinished: dict[int, None] = {}
         self._suspects: deque[Received] = deque()
         self._waiting: deque[Received] = deque()
@@ -127,6 +131,7 @@ class Handover:
         elif meaning is End.CUT:
             self._delivery.spool.let_go(number)
         self._unfinished.pop(number, None)
+        self._vitals.holds(len(self._unfinished))
         if not self.is_full:
             self._room.set()
         if not self._unfinished:
@@ -148,4 +153,5 @@ class Handover:
             else:
                 self._unfinished[each.update_id] = None
                 good.append(each)
+        self._vitals.holds(len(self._unfinished))
         return good

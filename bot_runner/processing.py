@@ -187,10 +187,10 @@ class Processor(BaseUpdateProcessor):
         if left:
             return
         del self._under_way[number]
+        self._moved(0)  # first, for those who look from another thread
         self._vitals.in_flight.pop(number, None)
         self._desk.ended(update, self._worst.pop(number, End.DONE))
         self._vitals.updates_handled += 1
-        self._moved(0)
 
     async def initialize(self) -> None:
         """Prepare the app's own processor."""

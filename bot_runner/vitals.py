@@ -66,7 +66,7 @@ class Vitals:
         self.full = False
         self.verdict = Verdict()
         self._poll_due: float | None = None
-        self._lanes = (0, 1)
+        self._lanes, self._held = (0, 1), 0
         self._moved = self._awake = self.started
         self._lag = 0.0
         self._no_descriptor: float | None = None
@@ -188,6 +188,12 @@ class Vitals:
         """
         self._lanes, self._moved = (taken, lanes), time.monotonic()
 
+    def holds(self, updates: int) -> None:
+        """So many updates are taken in and not done with; the first of them begins to wait now."""
+        if not self._held:
+            self._moved = time.monotonic()
+        self._held = updates
+
     def has_descriptor(self, has: bool) -> None:
         """Whether a file could be opened just now, so far as file descriptors matter."""
         if has:
@@ -247,5 +253,6 @@ class Vitals:
             fetcher_lives=not (runs and self.fetcher is not None and self.fetcher.done()),
             oldest_in_flight_s=since(min(began)) if began else None,
             stalled_s=since(self._moved) if self.full or taken >= lanes else None,
+            unbegun_s=since(self._moved) if self._held and not began else None,
             no_descriptor_s=since(self._no_descriptor),
         )

@@ -76,9 +76,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         loop_s: its event loop blocked for longer is a hang; likewise a program that sent WATCHDOG=1 and
             does no more. A third of it is told as a trouble.
         poll_s: a poll later than its own deadline by more is a hang. A third of it is a trouble.
-        handler_s: an update in its handler for longer is a trouble.
-        stuck_s: all turns taken, and no update begun or ended for longer, is a hang; so is no file descriptor
-            left. By default as long as an up- or download may take.
+        handler_s: an update in its handler, or before it though none is in one, for longer is a trouble.
+        stuck_s: all turns taken, or none though updates wait, and no update begun or ended for longer, is a
+            hang; so is no file descriptor left. By default as long as an up- or download may take.
         start_s: the app's own code at one step of the start for longer is a hang: its import and factory,
             reading what it keeps, its `post_init`. A third of it is told as a trouble.
     """

@@ -15,6 +15,7 @@ from toolkit.botfile import Health
 _EARLY = 1 / 3
 # For a verdict, and for what has no time of its own at the end.
 _START_MARGIN_S = 30.0
+_UNBEGUN = "updates wait, and none has come to a handler"
 
 
 class Level(IntEnum):
@@ -40,6 +41,7 @@ class Sample:
         oldest_in_flight_s: seconds that the oldest update has been in its handler.
         stalled_s: seconds for which no update has begun or ended while none could begin: each turn was
             taken, or there was no room for more.
+        unbegun_s: seconds for which updates that were taken in have waited, with none in a handler.
         no_descriptor_s: seconds for which no file descriptor has been left; None where one is.
         starting_s: seconds for which the app's own code has been at a step of its start.
         start_step: that step, in words.
@@ -52,6 +54,7 @@ class Sample:
     fetcher_lives: bool = True
     oldest_in_flight_s: float | None = None
     stalled_s: float | None = None
+    unbegun_s: float | None = None
     no_descriptor_s: float | None = None
     starting_s: float | None = None
     start_step: str = ""
@@ -112,6 +115,10 @@ def _handlers(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
         yield Level.HUNG, "nothing hands updates to the handlers: the task that did has ended"
     elif (sample.stalled_s or 0.0) > limits.stuck_s:
         yield Level.HUNG, f"the handlers are stuck: none began or ended for more than {limits.stuck_s:g} s"
+    elif (sample.unbegun_s or 0.0) > limits.stuck_s:
+        yield Level.HUNG, f"{_UNBEGUN} for more than {limits.stuck_s:g} s"
+    elif (sample.unbegun_s or 0.0) > limits.handler_s:
+        yield Level.DEGRADED, f"{_UNBEGUN} for more than {limits.handler_s:g} s"
     elif (sample.oldest_in_flight_s or 0.0) > limits.handler_s:
         yield Level.DEGRADED, f"an update has been in its handler for more than {limits.handler_s:g} s"
 

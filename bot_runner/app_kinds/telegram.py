@@ -43,7 +43,7 @@ class Session:
         self._run, self._app = run, application
         folder, once = spool.folder_in(Path(run.bot.files.state)), run.bot.delivery == "at-most-once"
         self._delivery = delivery = Delivery(folder, run.vitals, at_most_once=once)
-        self._handover = Handover(application.bot, application.update_queue, delivery)
+        self._handover = Handover(application.bot, application.update_queue, delivery, run.vitals)
         self._words = words = Words(run.bot.endpoint, run.redact)
         self._intake = Intake(
             application.bot, delivery, self._handover, run.vitals, words, run.context.allowed_updates

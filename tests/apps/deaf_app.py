@@ -142,6 +142,17 @@ def occupied(context: Context) -> Application:
     return _with_handlers(ApplicationBuilder().get_updates_request(polls), context)
 
 
+class Swallows(asyncio.Queue):
+    """Takes updates and gives none."""
+
+    async def get(self) -> None:
+        await asyncio.Event().wait()
+
+
+def swallows(context: Context) -> Application:
+    return _with_handlers(ApplicationBuilder().update_queue(Swallows()), context)
+
+
 async def _never_started(_: Application) -> None:
     await asyncio.Event().wait()
 

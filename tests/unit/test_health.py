@@ -20,6 +20,7 @@ samples = st.builds(
     fetcher_lives=st.booleans(),
     oldest_in_flight_s=ages,
     stalled_s=ages,
+    unbegun_s=ages,
     no_descriptor_s=ages,
     starting_s=ages,
 )
@@ -31,6 +32,7 @@ samples = st.builds(
         Sample(),
         Sample(loop_lag_s=-1.5, poll_overdue_s=-24.0),
         Sample(loop_lag_s=30, poll_overdue_s=10, oldest_in_flight_s=120, stalled_s=120),
+        Sample(unbegun_s=120),
         # Busy with an upload of a minute, one update at a time.
         Sample(loop_lag_s=0.1, poll_overdue_s=-3, oldest_in_flight_s=61, stalled_s=61),
         # The same by a call that blocks the loop is a trouble, and no hang: see below.
@@ -55,6 +57,9 @@ def test_a_bot_that_is_idle_or_busy_is_well(sample):
         # One of many lanes: the others go on.
         (Sample(oldest_in_flight_s=1e6), Level.DEGRADED, "in its handler for more than 120 s"),
         (Sample(oldest_in_flight_s=600.1, stalled_s=600.1), Level.HUNG, "stuck: none began or ended"),
+        # All turns are free.
+        (Sample(unbegun_s=120.1), Level.DEGRADED, "none has come to a handler for more than 120 s"),
+        (Sample(unbegun_s=600.1), Level.HUNG, "none has come to a handler for more than 600 s"),
         # Nothing in a handler, and yet no room for more.
         (Sample(stalled_s=600.1), Level.HUNG, "stuck: none began or ended"),
         (

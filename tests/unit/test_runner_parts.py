@@ -167,6 +167,19 @@ def test_time_that_the_process_stood_still_counts_against_nothing():
     assert vitals.oldest_in_flight_s > 90
 
 
+def test_updates_wait_from_the_first_on_that_is_in_no_handler():
+    vitals = Vitals()
+    vitals._awake = vitals._moved = time.monotonic() - 1000
+    assert vitals.sample().unbegun_s is None
+    vitals.holds(1)
+    assert vitals.sample().unbegun_s < 10
+    vitals._moved -= 100
+    vitals.holds(2)
+    assert vitals.sample().unbegun_s > 90
+    vitals.in_flight = {1: time.monotonic()}
+    assert vitals.sample().unbegun_s is None
+
+
 def test_no_poll_is_missed_while_none_is_wanted():
     vitals = Vitals()
     vitals._awake -= 1000

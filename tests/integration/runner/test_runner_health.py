@@ -115,6 +115,15 @@ def test_one_stuck_chat_that_fills_the_room_is_ended(deaf, sandbox):
     assert "the handlers are stuck" in deaf.record().last_exit.reason
 
 
+def test_updates_that_come_to_no_handler_though_all_turns_are_free_end_the_bot(deaf, sandbox):
+    deaf.app("telegram", "deaf_app:swallows").up()
+    several_looks()
+    sandbox.say(deaf.id, "hello")
+    deaf.until("DEGRADED", "updates wait, and none has come to a handler for more than 1 s")
+    assert deaf.ended() == DEAF
+    assert deaf.record().last_exit.reason.endswith("none has come to a handler for more than 2 s")
+
+
 def test_a_poller_that_something_cancelled_ends_the_bot(deaf, sandbox):
     deaf.up()
     sandbox.say(deaf.id, "/cancel")
@@ -133,9 +142,10 @@ def test_a_bot_whose_http_layer_has_no_connection_for_polls_any_more_is_ended(de
     deaf.app("telegram", "deaf_app:occupied").up()
     sandbox.say(deaf.id, "/hold")
     sandbox.say(deaf.id, "this ends the poll that may be under way")
-    deaf.until("DEGRADED", "no connection to the Bot API gets free")
+    words = f"no connection to the Bot API at {sandbox.url.partition('//')[2]} gets free"
+    deaf.until("DEGRADED", words)
     assert deaf.ended() == DEAF
-    assert "no connection to the Bot API gets free" in deaf.record().last_exit.reason
+    assert words in deaf.record().last_exit.reason
 
 
 @pytest.mark.parametrize(
