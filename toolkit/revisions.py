@@ -3,9 +3,9 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Bytes; the fleet's files are read to the same end.
 _LONGEST_SOURCE = 16 * 2**20
+# In the place of a unit's hash: of a bot whose process may run with an edited one.
+EDITED = "edited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Applied:
     """What is in force for one bot.
 
     Parameters:
-        unit_hash: of the unit that the supervisor was given.
+        unit_hash: of the unit that the supervisor was given; ``EDITED`` from when an edited one is put back
+            until the bot has been restarted.
         fingerprint: of the bot file that was put in place.
     """
 
@@ -40,6 +43,19 @@ class Applied:
     unit_hash: str
     fingerprint: str
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What may lie on the disk as the toolkit wrote it.
+
+    Parameters:
+        whole: the files of the newest revision that was put in force whole.
+        texts: by path, what that one and those that were begun since have there.
+    """
+
+    whole: Collection[Path] = ()
+    texts: Mapping[Path, Collection[str]] = field(default_factory=dict)
 
 
 def now() -> str:
@@ -112,6 +128,12 @@ class Revisions:
                 [asdict(row) for row in rows],
             )
 
+    def note_edited(self, bots: Iterable[str]) -> None:
+        """Remember that these bots may run with edited units, until they are put in force."""
+        with db.transaction(self._db):
+            sql = "UPDATE applied SET unit_hash = ? WHERE bot = ?"
+            self._db.executemany(sql, [(EDITED, bot) for bot in bots])
+
     def forget(self, bot: str) -> None:
         """Remember that the bot has no unit any more."""
         with db.transaction(self._db):
@@ -158,15 +180,22 @@ class Revisions:
             "SELECT path, text, mode FROM revision_file JOIN content USING (sha256) WHERE revision = ?",
             (number,),
         )
-        made = (
-            RenderedFile(Path(os.path.normpath(self._home / path)), text, mode) for path, text, mode in rows
-        )
+        made = (RenderedFile(self._absolute(path), text, mode) for path, text, mode in rows)
         return {file.path: file for file in made}
 
-    def newest(self) -> dict[Path, RenderedFile]:
-        """All files of the newest revision, by path."""
-        last = self.last()
-        return self.files(last[0]) if last else {}
+    def written(self) -> Written:
+        """What the toolkit itself wrote: of its last whole revision, and of those begun since."""
+        sql = "SELECT coalesce(max(number), 0) FROM revision WHERE status = 'applied'"
+        whole = self._db.execute(sql).fetchone()
+        paths = self._db.execute("SELECT path FROM revision_file WHERE revision = ?", whole)
+        sql = "SELECT DISTINCT path, text FROM revision_file JOIN content USING (sha256) WHERE revision >= ?"
+        texts: dict[Path, set[str]] = {}
+        for path, text in self._db.execute(sql, whole):
+            texts.setdefault(self._absolute(path), set()).add(text)
+        return Written({self._absolute(path) for (path,) in paths}, texts)
+
+    def _absolute(self, path: str) -> Path:
+        return Path(os.path.normpath(self._home / path))
 
     def hold(self, bots: Iterable[str]) -> None:
         """Keep bots stopped until an operator starts them."""

@@ -191,9 +191,13 @@ def test_what_a_deploy_puts_back_is_named_before_and_after(admin):
     for path, what in names.items():
         admin.host.sh('rm "$1"' if what == "missing" else 'echo "# mine" >> "$1"', path)
     for command, code in (("plan", 3), ("deploy", 0)):
-        told = json.loads(admin.run(command, "--json", code=code).stdout)["put_back"]
-        assert {one["path"]: one["found"] for one in told} == names, command
-    assert admin.pids() == before
+        told = json.loads(admin.run(command, "--json", code=code).stdout)
+        assert {one["path"]: one["found"] for one in told["put_back"]} == names, command
+        steps = {step["bot"]: (step["action"], step["reason"]) for step in told["steps"]}
+        assert steps == dict.fromkeys(ALL, ("no-op", "")) | {"alice": ("restart", "its unit was edited")}
+    # It may have been started anew under what was there.
+    after = admin.pids()
+    assert [bot for bot in ALL if after[bot] != before[bot]] == ["alice"]
     assert "nothing to do" in admin.run("deploy").stdout
     assert admin.faults() == {}
 

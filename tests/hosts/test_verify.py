@@ -206,6 +206,18 @@ def test_an_opened_sandbox_is_told(under_systemd, opened):
     assert opened.partition("=")[0] in faults["alice:sandbox"]
 
 
+@pytest.mark.parametrize("opened", ["PrivateUsers=no", "CapabilityBoundingSet=CAP_NET_RAW"])
+def test_a_process_that_began_in_an_opened_sandbox_is_told(under_systemd, opened):
+    host, unit = under_systemd.host, "bot-demo-alice.service"
+    host.write(DROP_IN, f"[Service]\n{opened}\n")
+    host.run("chmod", "755", DROP_IN.rpartition("/")[0])
+    host.sh('systemctl daemon-reload; systemctl restart "$1"; systemctl revert "$1"', unit)
+    faults = under_systemd.verify()
+    under_systemd.run("admin", "restart-bot", "alice")
+    assert list(faults) == ["alice:sandbox"], faults
+    assert faults["alice:sandbox"].startswith("its process ")
+
+
 def test_a_reload_that_is_due_is_told(under_systemd):
     under_systemd.host.run("touch", "-d", "+1 hour", under_systemd.unit("alice"))
     faults = under_systemd.failed()

@@ -80,6 +80,16 @@ CASES = {
         Step("alice", Action.RESTART, "unit changed", True),
     ),
     "another unit": (WANTED, have(unit="u0"), Step("alice", Action.RESTART, "unit changed", True)),
+    "its unit was edited": (
+        WANTED,
+        replace(have(), unit_edited=True),
+        Step("alice", Action.RESTART, "its unit was edited", True),
+    ),
+    "its unit was edited, and it is stopped": (
+        Wanted("echo", "u1", BOT, held=True),
+        replace(have(State.STOPPED), unit_edited=True),
+        Step("alice", Action.UPDATE, "its unit was edited; stopped by an operator", True),
+    ),
     "another config": (
         WANTED,
         have(bot=OTHER_CONFIG),

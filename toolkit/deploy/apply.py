@@ -38,6 +38,8 @@ def apply(work: Work, steps: list[Step], report: Report) -> None:
     """Change a running fleet: removals, then all that was down at once, then restarts one by one."""
     gone = [step for step in steps if step.action is Action.REMOVE]
     _remove_all(work, gone)
+    # Once the files are put back nothing else tells with what their bots run.
+    work.history.note_edited(bot for bot, have in work.found.items() if have.unit_edited)
     refresh(work, steps)
     work.reload(steps)
     # Also what the manifest tells otherwise: a deploy was killed, or the database was lost or is an old one.

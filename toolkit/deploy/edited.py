@@ -1,7 +1,7 @@
 """Files that are not as an earlier deploy left them, and that a deploy puts back."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,12 @@ from toolkit import ground
 from toolkit.errors import ToolkitError
 from toolkit.render import RenderedFile
 from toolkit.render.supervisord_marks import with_enabled
+from toolkit.revisions import Written
 
 _CLOSED = "closed to whoever asks"
+_MISSING = "missing"
+_EDITED = "edited"
+_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,13 @@ def amiss(file: RenderedFile) -> str:
         text = file.path.read_text(encoding="utf-8")
         found = file.path.stat()
     except FileNotFoundError:
-        return "missing"
+        return _MISSING
     except PermissionError:
         return _CLOSED
     except (OSError, UnicodeDecodeError):
-        return "unreadable"
+        return _UNREADABLE
     if text != file.content:
-        return "edited"
+        return _EDITED
     if stat.S_IMODE(found.st_mode) != file.mode:
         return f"of mode {stat.S_IMODE(found.st_mode):04o}, not {file.mode:04o}"
     try:
@@ -56,22 +60,33 @@ def amiss(file: RenderedFile) -> str:
     return "" if kept else f"not of the group {file.group}"
 
 
-def edited(wanted: Sequence[RenderedFile], deployed: Mapping[Path, RenderedFile]) -> list[Edited]:
-    """The files that a deploy puts back: neither as they are to be, nor as they were deployed last.
+def edited(wanted: Sequence[RenderedFile], written: Written) -> list[Edited]:
+    """The files that a deploy puts back, as others changed them or took them away.
+
+    What a deploy that was broken off had written already, or not yet, is no edit.
 
     Parameters:
         wanted: the rendered files.
-        deployed: those of the newest revision.
+        written: what the toolkit itself has written there.
     """
     found = []
     for file in wanted:
-        words = amiss(file) if file.path in deployed else ""
-        if words and words != _CLOSED and not (words == "edited" and _as_deployed(deployed[file.path])):
+        texts = written.texts.get(file.path, ())
+        words = amiss(file) if texts else ""
+        gone = words == _MISSING and file.path in written.whole
+        if gone or (
+            words not in ("", _CLOSED, _MISSING) and not (words == _EDITED and _is_ours(file, texts))
+        ):
             found.append(Edited(file.path, words))
     return found
 
 
-def _as_deployed(file: RenderedFile) -> bool:
-    """Whether a file's text was changed by nobody, whether or not its bot was enabled then."""
-    text = file.path.read_text(encoding="utf-8", errors="replace")
-    return with_enabled(text, enabled=True) == with_enabled(file.content, enabled=True)
+def in_text(found: Iterable[Edited]) -> set[Path]:
+    """Those in which something else stands, which a supervisor may have read."""
+    return {one.path for one in found if one.found in (_EDITED, _UNREADABLE)}
+
+
+def _is_ours(file: RenderedFile, texts: Iterable[str]) -> bool:
+    """Whether a file has a text of the toolkit's, whether or not its bot was enabled then."""
+    found = file.path.read_text(encoding="utf-8", errors="replace")
+    return with_enabled(found, enabled=True) in {with_enabled(text, enabled=True) for text in texts}

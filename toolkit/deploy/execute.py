@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from toolkit import ground, revisions
 from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, refuse_masked
 from toolkit.deploy.apply import apply, await_coming, confirm, launch
-from toolkit.deploy.edited import Edited, edited
+from toolkit.deploy.edited import Edited, edited, in_text
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
@@ -21,8 +20,7 @@ from toolkit.fleet.model import Fleet
 from toolkit.lock import changing
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
-from toolkit.render import RenderedFile
-from toolkit.revisions import Applied
+from toolkit.revisions import Applied, Written
 
 _NOT_OURS = "name this fleet otherwise, or pass --take-over to deploy it from here on"
 
@@ -53,11 +51,11 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
             for bot in sweep(paths, stop_s):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
-        found = in_force(paths, history.applied(), kinds, backend)
+        missed = edited(prepared.files, history.written())
+        found = in_force(paths, history.applied(), kinds, backend, in_text(missed))
         steps = plan(prepared.wanted, found)
         by_path = {file.path: file for file in prepared.files}
         work = Work(prepared, backend, history, options, by_path, found, altered, hold.tell)
-        missed = edited(prepared.files, history.newest())
         report = Report(steps, altered=altered, edited=missed, touched=work.touched)
         history.claim(fleet.file)
         number = history.holding(prepared.files) if alive else None
@@ -128,14 +126,15 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> Foreseen:
     """
     held: frozenset[str] = frozenset()
     applied: dict[str, Applied] = {}
-    newest: dict[Path, RenderedFile] = {}
+    written = Written()
     if paths.database.exists():
         with revisions.opened(paths, to_read=True) as history:
-            held, applied, newest = history.held(), history.applied(), history.newest()
+            held, applied, written = history.held(), history.applied(), history.written()
     prepared = prepare(fleet, paths, held)
     wanted = prepared.wanted
     altered = backend.altered(list(wanted)) if backend.alive() else ()
     refuse_masked(altered)
     kinds = {bot: want.type for bot, want in wanted.items()}
-    steps = plan(wanted, in_force(paths, applied, kinds, backend))
-    return Foreseen(steps, altered, edited(prepared.files, newest))
+    missed = edited(prepared.files, written)
+    steps = plan(wanted, in_force(paths, applied, kinds, backend, in_text(missed)))
+    return Foreseen(steps, altered, missed)

@@ -1,7 +1,9 @@
 """What is in force now, as a plan compares it with what is wanted."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from toolkit.backends import Backend
 from toolkit.botfile import BotFile
@@ -10,14 +12,18 @@ from toolkit.deploy.stopping import bot_file_in_place
 from toolkit.lifecycle import State
 from toolkit.observe import observe
 from toolkit.paths import FleetPaths
-from toolkit.revisions import Applied
+from toolkit.revisions import EDITED, Applied
 from toolkit.rotation import is_late
 from toolkit.secrets import FILE_KINDS
 from toolkit.view import BotView
 
 
 def in_force(
-    paths: FleetPaths, applied: dict[str, Applied], wanted: dict[str, str], backend: Backend
+    paths: FleetPaths,
+    applied: dict[str, Applied],
+    wanted: dict[str, str],
+    backend: Backend,
+    edited: Collection[Path] = (),
 ) -> dict[str, InForce]:
     """Every bot that has a unit, or a memory of one, by name.
 
@@ -25,6 +31,7 @@ def in_force(
         applied: the applied manifest.
         wanted: the types of the bots that the fleet's files name; they are looked for too, so that a
             lost database costs no restart.
+        edited: the files in which something else stands than was deployed.
     """
     bots = wanted | {bot: row.type for bot, row in applied.items()}
     if backend.alive():
@@ -35,7 +42,8 @@ def in_force(
     for view in views:
         row = applied.get(view.name)
         if row or view.unit or view.name not in wanted:
-            known[view.name] = _of(view, row, paths, limits.get(view.name, {}))
+            found = _of(view, row, paths, limits.get(view.name, {}))
+            known[view.name] = replace(found, unit_edited=_may_run_edited(row, paths.unit(view.name), edited))
     return known
 
 
@@ -50,6 +58,11 @@ def _of(view: BotView, row: Applied | None, paths: FleetPaths, limits: Mapping[s
         limits=limits,
         token_is_late=_token_is_late(view, in_place),
     )
+
+
+def _may_run_edited(row: Applied | None, unit: Path, edited: Collection[Path]) -> bool:
+    """Whether a unit was edited, or an earlier deploy put it back and did not come to restart its bot."""
+    return unit in edited or (row is not None and row.unit_hash == EDITED)
 
 
 def _token_is_late(view: BotView, in_place: BotFile | None) -> bool:

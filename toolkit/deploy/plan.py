@@ -49,6 +49,7 @@ class InForce:
         bot_file: the bot file in place, where it can be read.
         limits: those in force for it, by the supervisor's names; empty where it has none.
         token_is_late: whether its token file was written after its process had read it.
+        unit_edited: whether its process may run with a unit that somebody edited.
     """
 
     state: State
@@ -57,6 +58,7 @@ class InForce:
     bot_file: BotFile | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     token_is_late: bool = False
+    unit_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
                 bot, Action.UPDATE, "new unit; stays stopped, as an operator wants", unit_changed=True
             )
         return Step(bot, Action.START, "new", unit_changed=True)
-    unit_changed = have.unit_hash != want.unit_hash
+    unit_changed = have.unit_edited or have.unit_hash != want.unit_hash
     changes = _changes(want, have)
     limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
     limited = [f"{', '.join(limits)} changed"] if limits else []
@@ -127,11 +129,12 @@ def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *
 
 
 def _changes(want: Wanted, have: InForce) -> list[str]:
+    edits = ["its unit was edited"] if have.unit_edited else []
     changes = ["unit"] if have.unit_hash != want.unit_hash else []
     if have.fingerprint != want.bot_file.fingerprint():
         known = have.bot_file if have.bot_file and have.bot_file.fingerprint() == have.fingerprint else None
         changes += differences(known, want.bot_file) if known else ["bot file"]
-    return [f"{change} changed" for change in changes]
+    return edits + [f"{change} changed" for change in changes]
 
 
 def differences(old: BotFile, new: BotFile) -> list[str]:

@@ -55,7 +55,10 @@ class FileFact:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFact:
-    """A process as the kernel tells of it: proc_pid_status(5), proc_pid_limits(5)."""
+    """A process as the kernel tells of it: proc_pid_status(5), proc_pid_limits(5).
+
+    In its status ``Users`` is ``shared`` where it has the users of who looks: user_namespaces(7).
+    """
 
     user: str
     status: Mapping[str, str]
@@ -106,7 +109,8 @@ _LOGS = (
 _PROCESS = (
     'for p; do [ -r "/proc/$p/status" ] || continue; u=$(awk "/^Uid:/ {print \\$3}" /proc/$p/status);'
     ' echo "= $p $(id -nu "$u" 2>/dev/null || echo "$u") $(sed "s/.*) //" /proc/$p/stat | cut -d" " -f17)";'
-    " cat /proc/$p/status /proc/$p/limits 2>/dev/null; done; true"
+    " cat /proc/$p/status /proc/$p/limits 2>/dev/null;"
+    ' [ "$(cat /proc/$p/uid_map 2>&1)" != "$(cat /proc/self/uid_map)" ] || echo "Users: shared"; done; true'
 )
 _REVEALING = (
     _EACH + '[ -f "$f" ] && tail -c 2000000 -- "$f" 2>/dev/null'

@@ -7,6 +7,7 @@ from typing import Any
 from toolkit import rotation
 from toolkit.backends import Supervision
 from toolkit.lifecycle import State
+from toolkit.revisions import EDITED
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.common import UP, down_hint, view_of
 from toolkit.verify.expected import Bot, Expected
@@ -104,6 +105,9 @@ def _in_force(bot: Bot, facts: Facts) -> Verdict:
     if not view["fingerprint"]:
         see = "ready" if view["state"] == State.STARTING else "socket"
         return skipped(f"it does not answer: see `{see}`")
+    if bot.unit_hash == EDITED:
+        words = "its unit was edited and put back, and it was not restarted since"
+        return judged(words, hint="`toolkit deploy` restarts it")
     return judged(
         "" if view["unit"] == bot.unit_hash else "it runs with another unit",
         "" if view["fingerprint"] == bot.fingerprint else "it runs with another bot file",

@@ -232,8 +232,10 @@ def _of_process(asked: dict[str, str], bot: Bot, facts: Facts) -> list[str]:
         faults.append("its process may gain privileges")
     if asked.get("SystemCallFilter") and status.get("Seccomp") != _FILTERED:
         faults.append("its process may make any system call")
-    if asked.get("CapabilityBoundingSet") == "" and int(status.get("CapEff", "0"), 16):
-        faults.append("its process has capabilities")
+    if asked.get("CapabilityBoundingSet") == "" and int(status.get("CapBnd", "0"), 16):
+        faults.append("its process may have capabilities")
+    if asked.get("PrivateUsers") == "yes" and status.get("Users") == "shared":
+        faults.append("its process has the machine's users")
     return faults
 
 

@@ -101,15 +101,49 @@ def test_what_a_deploy_puts_back_is_named_before_and_after(up):
         f"put back {units}/test-bob.conf: missing",
         f"put back {up.home}/bots/carol/bot.json: of mode 0644, not 0600",
     ]
-    told = up.json("plan", code=3)["put_back"]
-    assert [f"put back {one['path']}: {one['found']}" for one in told] == names
-    assert up.run("plan", code=3).stdout.splitlines() == [*names, "3 no-op; 3 files put back"]
+    told = up.json("plan", code=3)
+    assert [f"put back {one['path']}: {one['found']}" for one in told["put_back"]] == names
+    assert [(step["action"], step["reason"]) for step in told["steps"]] == [
+        ("restart", "its unit was edited"),
+        ("no-op", ""),
+        ("no-op", ""),
+    ]
+    done = up.run("plan", code=3).stdout.splitlines()
+    assert done[-4:] == [*names, "1 restart, 2 no-op; 3 files put back"]
     done = up.run("deploy").stdout.splitlines()
-    assert done == [*names, "3 files put back; else what is in force is what the fleet's files say"]
-    assert up.pids() == before
+    assert done == [*names, "revision 2: 1 restart, 2 no-op; 1 of 1 running"]
+    pids = up.pids()
+    assert pids["alice"] != before["alice"]
+    assert pids | {"alice": 0} == before | {"alice": 0}
     assert up.json("plan")["put_back"] == []
     assert up.json("deploy")["put_back"] == []
     up.run("verify")
+
+
+def test_files_that_are_gone_are_put_back_without_a_restart(up):
+    before = up.pids()
+    (up.home / "units/test-bob.conf").unlink()
+    done = up.run("deploy").stdout.splitlines()
+    assert done[-1] == "1 file put back; else what is in force is what the fleet's files say"
+    assert up.pids() == before
+
+
+def test_a_bot_with_an_edited_unit_is_restarted_though_a_deploy_was_killed_after_the_unit_was_put_back(alone):
+    unit, before = alone.home / "units/test-alice.conf", alone.pids()
+    deployed = unit.read_text()
+    unit.write_text(deployed.replace("stopwaitsecs=13", "stopwaitsecs=130"))
+    left = 0
+    while unit.read_text() != deployed:
+        assert killed(alone, left, "deploy")
+        left += 1
+    assert alone.pids() == before
+    told = alone.json("verify", code=3)["checks"]
+    (one,) = [one for one in told if one["check"] == "in-force" and one["outcome"] == "failed"]
+    assert one["hint"] == "`toolkit deploy` restarts it"
+    assert alone.json("plan", code=3)["put_back"] == []
+    assert "1 restart" in alone.run("deploy").stdout
+    assert alone.pids() != before
+    agree(alone)
 
 
 def test_what_the_fleet_changes_itself_is_not_called_put_back(up):

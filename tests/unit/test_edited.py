@@ -1,0 +1,94 @@
+"""Which files a deploy calls edited, and which were only left behind by one that was broken off."""
+
+from pathlib import Path
+
+import pytest
+
+from toolkit import revisions
+from toolkit.deploy.edited import Edited, edited, in_text
+from toolkit.paths import FleetPaths
+from toolkit.render import RenderedFile
+
+UNIT = "; a unit\nautostart={}\ncommand={}\n"
+
+
+def unit(command, enabled="true"):
+    return UNIT.format(enabled, command)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    made = FleetPaths("demo", tmp_path / "demo")
+    made.units.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def found(paths):
+    """What is called edited, where revisions had these texts of a unit, and this one lies there.
+
+    Of revisions: text and whether it was put in force whole.
+    """
+
+    def find(wanted, lies_there, *begun):
+        path = paths.unit("alice")
+        if lies_there is not None:
+            path.write_text(lies_there)
+            path.chmod(0o600)
+        with revisions.opened(paths) as history:
+            for text, whole in begun:
+                number = history.begin(Path("fleet.yaml"), [RenderedFile(path, text)])
+                if whole is not None:
+                    history.finish(number, whole=whole)
+            return [one.found for one in edited([RenderedFile(path, wanted)], history.written())]
+
+    return find
+
+
+WHOLE, FAILED, OPEN = True, False, None
+OURS = {
+    "as deployed": (unit("new"), unit("old"), (unit("old"), WHOLE)),
+    "not come to yet": (unit("new"), unit("old"), (unit("old"), WHOLE), (unit("new"), OPEN)),
+    "written, and wanted otherwise now": (
+        unit("newer"),
+        unit("new"),
+        (unit("old"), WHOLE),
+        (unit("new"), OPEN),
+    ),
+    "of one of several that failed": (
+        unit("newer"),
+        unit("new"),
+        (unit("old"), WHOLE),
+        (unit("new"), FAILED),
+        (unit("newer"), OPEN),
+    ),
+    "not written by the first one": (unit("new"), None, (unit("new"), OPEN)),
+    "not written for a new bot": (unit("new"), None, (unit("new"), FAILED), (unit("new"), OPEN)),
+    "of no revision": (unit("new"), unit("else")),
+    "enabled otherwise": (unit("new"), unit("old", "false"), (unit("old"), WHOLE)),
+}
+
+
+@pytest.mark.parametrize("case", OURS.values(), ids=OURS)
+def test_what_the_toolkit_wrote_is_not_edited(found, case):
+    wanted, lies_there, *begun = case
+    assert found(wanted, lies_there, *begun) == []
+
+
+EDITED = {
+    "of an older revision": (unit("old"), (unit("old"), WHOLE), (unit("new"), WHOLE), "edited"),
+    "by hand": (unit("mine"), (unit("old"), WHOLE), (unit("new"), OPEN), "edited"),
+    "by hand, after the first was killed": (unit("mine"), (unit("new"), OPEN), "edited"),
+    "taken away": (None, (unit("old"), WHOLE), (unit("new"), OPEN), "missing"),
+}
+
+
+@pytest.mark.parametrize("case", EDITED.values(), ids=EDITED)
+def test_what_others_did_is_told(found, case):
+    lies_there, *begun, words = case
+    assert found(unit("new"), lies_there, *begun) == [words]
+
+
+def test_an_edit_is_more_than_a_mode_or_a_file_that_is_gone():
+    names = ("edited", "unreadable", "missing", "of mode 0644, not 0600")
+    assert in_text(Edited(Path(name), name) for name in names) == {Path("edited"), Path("unreadable")}
