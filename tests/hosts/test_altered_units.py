@@ -152,6 +152,8 @@ def test_a_limit_that_was_changed_live_is_no_drop_in(admin):
     told = admin.json("plan", code=3)
     assert [step["reason"] for step in told["steps"] if step["bot"] == "alice"] == ["TasksMax changed"]
     assert "overridden" not in [one["what"] for one in told["altered"]]
+    # Of one that the fleet does not name too.
+    assert admin.faults()["alice:limits"][0] == "TasksMax: 77, not unlimited"
     admin.run("deploy")
     assert admin.systemctl("show", "-P", "TasksMax", admin.unit("alice")).stdout != "77\n"
     # What set-property left would win at the next reload.

@@ -328,6 +328,41 @@ def test_a_filter_of_addresses_must_be_as_asked_and_in_force(found, words):
     assert verdict.found.startswith(words)
 
 
+CAPPED = File(UNIT.path, "TasksMax=64\nCPUQuota=150%\nMemoryMax=268435456\nWatchdogSec=10000ms\n", 0o644)
+UNCAPPED = File(UNIT.path, "WatchdogSec=10000ms\n", 0o644)
+NONE = {
+    "MemoryHigh": "infinity",
+    "MemoryMax": "infinity",
+    "CPUWeight": "[not set]",
+    "CPUQuotaPerSecUSec": "infinity",
+    "TasksMax": "4915",
+    "IOWeight": "[not set]",
+    "WatchdogUSec": "10s",
+}
+IN_FORCE = NONE | {"TasksMax": "64", "CPUQuotaPerSecUSec": "1.500s", "MemoryMax": "268435456"}
+
+
+@pytest.mark.parametrize(
+    ("unit", "found", "words"),
+    [
+        (CAPPED, IN_FORCE, ""),
+        (CAPPED, IN_FORCE | {"CPUQuotaPerSecUSec": "infinity"}, "CPUQuota: infinity, not 150%"),
+        (CAPPED, IN_FORCE | {"TasksMax": "4915"}, "TasksMax: 4915, not 64"),
+        (CAPPED, IN_FORCE | {"IOWeight": "10"}, "IOWeight: 10, not unlimited"),
+        (CAPPED, IN_FORCE | {"WatchdogUSec": "0"}, "WatchdogSec: 0, not 10000ms"),
+        (UNCAPPED, NONE, ""),
+        (UNCAPPED, NONE | {"TasksMax": "7"}, "TasksMax: 7, not unlimited"),
+        (File(UNIT.path, "TasksMax=4915\n", 0o644), NONE, ""),
+        (File(UNIT.path, "TasksMax=many\n", 0o644), NONE, "TasksMax: 4915, not many"),
+    ],
+)
+def test_limits_of_the_control_group_are_told_by_the_rule_of_a_plan(unit, found, words):
+    verdict = of_bot(found, unit, host=GOOD | {"DefaultTasksMax": "4915"})["limits"]
+    assert verdict.found == words
+    back = "`toolkit admin restart-bot a`" if "Watchdog" in words else "`toolkit deploy` sets back"
+    assert verdict.hint.startswith(back if words else "")
+
+
 def test_of_a_bot_that_does_not_run_the_filter_cannot_be_told():
     down = addresses({"pid": None, "state": "STOPPED"}, IPIngressBytes="[no data]")
     assert down.outcome is Outcome.SKIPPED

@@ -9,6 +9,7 @@ import msgspec
 from toolkit import rotation
 from toolkit.botfile import BotFile
 from toolkit.lifecycle import DOWN, State
+from toolkit.render.systemd_limits import differing
 
 
 class Action(StrEnum):
@@ -100,7 +101,7 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
         return Step(bot, Action.START, "new", unit_changed=True)
     unit_changed = have.unit_edited or have.unit_hash != want.unit_hash
     changes = _changes(want, have)
-    limits = [name for name, value in have.limits.items() if want.limits.get(name, value) != value]
+    limits = differing(want.limits, have.limits)
     limited = [f"{', '.join(limits)} changed"] if limits else []
     if have.state in DOWN:
         step = _step_of_stopped(bot, want, have.state, changes, unit_changed=unit_changed)

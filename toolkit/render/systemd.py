@@ -16,6 +16,7 @@ from toolkit.lifecycle import NO_RESTART_CODES
 from toolkit.paths import FleetPaths
 from toolkit.render import Machine, RenderedFile, UnfitError
 from toolkit.render.folders import of_systemd
+from toolkit.render.systemd_limits import NO_LIMIT
 from toolkit.render.systemd_marks import MARKER, description
 from toolkit.render.systemd_text import path, quoted, unfit, unfit_path, unfit_program
 from toolkit.templates import template_folder
@@ -33,7 +34,6 @@ _IMPORT_CREDENTIAL = 254
 _STOP_MARGIN_S = 3
 # Readable for all, as other units are: they hold no secrets.
 _MODE = 0o644
-_NO_LIMIT = 2**64 - 1
 
 Reason = tuple[tuple[str, ...], str, str]
 
@@ -105,7 +105,7 @@ def live_properties(type_: Type) -> dict[str, int]:
         "TasksMax": own.tasks,
         "IOWeight": own.io_weight,
     }
-    return {name: _NO_LIMIT if value is None else value for name, value in values.items()}
+    return {name: NO_LIMIT if value is None else value for name, value in values.items()}
 
 
 def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]:

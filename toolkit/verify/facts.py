@@ -144,6 +144,8 @@ command -v timedatectl >/dev/null && timedatectl show -p CanNTP -p NTP -p NTPSyn
 for u in supervisor supervisord; do echo "enabled:$u=$(systemctl is-enabled $u.service 2>/dev/null)"; done
 echo "user=$(id -un)"
 [ ! -e "/var/lib/systemd/linger/$(id -un)" ] || echo linger=yes
+systemctl "$@" show --property=DefaultTasksMax 2>/dev/null
+true
 """
 
 
@@ -242,7 +244,8 @@ def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _machine(host: Host, wanted: Expected) -> dict[str, str]:
-    facts = dict(line.split("=", 1) for line in _printed(host, _HOST).splitlines() if "=" in line)
+    told = _printed(host, _HOST, _own(wanted)).splitlines()
+    facts = dict(line.split("=", 1) for line in told if "=" in line)
     for folder, space in _each(host, _SPACE, [folder for folder in (wanted.home, wanted.logs) if folder]):
         facts[f"free:{folder}"], _, facts[f"inodes:{folder}"] = space.partition(" ")
     return facts
@@ -270,15 +273,19 @@ def _pythons(host: Host, users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield told.partition(":")[2], words
 
 
+def _own(wanted: Expected) -> Sequence[str]:
+    """What has systemctl ask the fleet's manager."""
+    return () if wanted.is_system else ("--user",)
+
+
 def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
     """Every property of the fleet's units under systemd."""
     if not wanted.target:
         return {}
-    own = () if wanted.is_system else ("--user",)
     names = [wanted.target, *(bot.unit.path.rpartition("/")[2] for bot in wanted.bots)]
     found: dict[str, dict[str, str]] = {}
     for start in range(0, len(names), _CHUNK):
-        done = ask(host, ["systemctl", *own, "show", "--", *names[start : start + _CHUNK]])
+        done = ask(host, ["systemctl", *_own(wanted), "show", "--", *names[start : start + _CHUNK]])
         for block in done.stdout.split("\n\n"):
             properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
             found[properties.get("Id", "")] = properties

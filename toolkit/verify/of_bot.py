@@ -13,7 +13,7 @@ from toolkit.verify.common import UP, down_hint, view_of
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts, FileFact
 from toolkit.verify.of_files import GROUP, OTHERS
-from toolkit.verify.of_systemd import without_others
+from toolkit.verify.of_systemd import limit_faults, without_others
 
 
 def checks(wanted: Expected, bot: Bot) -> list[Check]:
@@ -37,12 +37,12 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
             f"`toolkit admin restart-bot {bot.name}`",
             lambda facts: _user(wanted, bot, facts),
         ),
-        _check(
-            bot,
+        Check(
             "limits",
-            "without its limits one bot can starve the others",
+            bot.name,
+            "without its limits one bot can starve the others, and with others' it may starve itself",
             f"`toolkit admin restart-bot {bot.name}` brings back what its unit says",
-            _limits,
+            lambda facts: _limits(wanted, bot, facts),
         ),
     ]
     made.append(
@@ -132,7 +132,7 @@ def _user(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     return judged(f"it runs as {process.user}, not as {bot.user}" if other else "", hint=hint)
 
 
-def _limits(bot: Bot, facts: Facts) -> Verdict:
+def _limits(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     view = view_of(bot, facts)
     if isinstance(view, Verdict):
         return view
@@ -140,23 +140,19 @@ def _limits(bot: Bot, facts: Facts) -> Verdict:
     if process is None or not process.limits:
         return skipped("its process may not be looked at")
     limits = bot.bot.limits
-    wanted = {"Max open files": limits.open_files, "Max core file size": limits.core_bytes}
+    asked = {"Max open files": limits.open_files, "Max core file size": limits.core_bytes}
     if limits.processes is not None:
-        wanted["Max processes"] = limits.processes
+        asked["Max processes"] = limits.processes
     faults = [
         f"{name.removeprefix('Max ')}: {process.limits.get(name)}, not {value}"
-        for name, value in wanted.items()
+        for name, value in asked.items()
         if process.limits.get(name) != str(value)
     ]
     if process.nice != limits.nice:
         faults.append(f"nice: {process.nice}, not {limits.nice}")
-    return judged(*faults, *_of_group(bot, facts))
-
-
-def _of_group(bot: Bot, facts: Facts) -> list[str]:
-    from toolkit.verify.of_systemd import limit_faults
-
-    return limit_faults(bot, facts)
+    restart = f"`toolkit admin restart-bot {bot.name}` brings back what its unit says"
+    of_unit = limit_faults(wanted, bot, facts) if wanted.target else ()
+    return mended(*((fault, restart) for fault in faults), *of_unit)
 
 
 def _socket(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:

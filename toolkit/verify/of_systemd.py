@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from toolkit.render import systemd_marks
+from toolkit.render.systemd_limits import NO_LIMIT, SETTINGS, differing, without_default
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.common import at_boot, start_hint, view_of
 from toolkit.verify.expected import Bot, Expected
@@ -29,15 +30,8 @@ _SANDBOX = {
     "MemoryDenyWriteExecute", "SystemCallFilter", "DynamicUser",
 }
 # fmt: on
-_LIMITS = {
-    "MemoryHigh": "MemoryHigh",
-    "MemoryMax": "MemoryMax",
-    "CPUWeight": "CPUWeight",
-    "CPUQuota": "CPUQuotaPerSecUSec",
-    "TasksMax": "TasksMax",
-    "IOWeight": "IOWeight",
-    "WatchdogSec": "WatchdogUSec",
-}
+# How systemd tells that there is none; of a unit that is not loaded it tells nothing.
+_UNLIMITED = ("infinity", "[not set]", "")
 _LONGEST = 100
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "%": 0.01, "": 1.0}
 _SPAN = re.compile(r"([0-9.]+)\s*(us|ms|s|min|h|d|%|)")
@@ -91,17 +85,36 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
     return made
 
 
-def limit_faults(bot: Bot, facts: Facts) -> list[str]:
-    """Limits of the control group and of the watchdog that are not in force."""
-    found = facts.units.get(_service(bot))
-    if not found:
-        return []
-    settings = dict(_settings(bot))
-    return [
-        f"{key}: {found.get(name) or 'not set'}, not {settings[key]}"
-        for key, name in _LIMITS.items()
-        if key in settings and _number(found.get(name, "")) != _number(settings[key])
-    ]
+def limit_faults(wanted: Expected, bot: Bot, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Limits that are not in force or that others set, by the rule of a plan, and what brings each back."""
+    told, settings = facts.units.get(_service(bot)), dict(_settings(bot))
+    if not told:
+        return
+    asked = {name: _limit(name, settings.get(key, "")) for name, key in SETTINGS.items()}
+    found = {name: _limit(name, told.get(name, "")) for name in SETTINGS}
+    if "TasksMax" not in settings:
+        found = without_default(found, _limit("TasksMax", facts.host.get("DefaultTasksMax", "")))
+    away = without_others(wanted, bot, facts)
+    for name in differing(asked, found):
+        words = f"{told.get(name) or 'not set'}, not {settings.get(SETTINGS[name], 'unlimited')}"
+        yield (
+            f"{SETTINGS[name]}: {words}",
+            away or "`toolkit deploy` sets back the limits of its control group",
+        )
+    watchdog, time = told.get("WatchdogUSec", ""), settings.get("WatchdogSec", "")
+    if time and _number(watchdog) != _number(time):
+        restart = f"`toolkit admin restart-bot {bot.name}`"
+        yield f"WatchdogSec: {watchdog or 'not set'}, not {time}", away or restart
+
+
+def _limit(name: str, text: str) -> int:
+    """A limit as a number, in the unit of org.freedesktop.systemd1(5); what is none equals no limit."""
+    if text in _UNLIMITED:
+        return NO_LIMIT
+    number = _number(text)
+    if isinstance(number, str):
+        return -1
+    return round(number * 1_000_000 if name == "CPUQuotaPerSecUSec" else number)
 
 
 def _service(bot: Bot) -> str:

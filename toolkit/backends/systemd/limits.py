@@ -4,21 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from toolkit.backends.systemd.manager import Manager
+from toolkit.render.systemd_limits import SETTINGS, without_default
 from toolkit.render.systemd_marks import is_live_limit
-
-LIMITS = ("MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec", "TasksMax", "IOWeight")
-NO_LIMIT = 2**64 - 1
 
 
 def in_force(manager: Manager, services: Sequence[str]) -> list[dict[str, int]]:
     """The limits of each service, by the names of org.freedesktop.systemd1(5)."""
-    found = manager.properties([(service, "Service") for service in services], LIMITS)
+    found = manager.properties([(service, "Service") for service in services], tuple(SETTINGS))
     default = manager.default_tasks() if found else None
-    for limits in found:
-        # Unlike the others this one has a value where a unit names none.
-        if limits.get("TasksMax") == default:
-            limits["TasksMax"] = NO_LIMIT
-    return found
+    return [without_default(limits, default) for limits in found]
 
 
 def bring(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> None:
