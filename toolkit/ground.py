@@ -4,9 +4,10 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from toolkit import shell
 from toolkit.errors import RefusedError, ToolkitError
@@ -16,63 +17,112 @@ from toolkit.render.folders import Folder
 
 _GROUPADD_S = 30.0
 _AS_ROOT = "run it as root"
+_RECORDS_MODE = 0o660
 
 
-def lay(paths: FleetPaths) -> None:
+def lay(paths: FleetPaths) -> dict[Path, str]:
     """Make the fleet's group, and the database's and the lock's files for it, where they are not there.
 
     Nothing is done in user mode.
+
+    Returns:
+        What was there and was otherwise than it is to be, in words.
 
     Raises:
         RefusedError: it takes root.
         ToolkitError: the group cannot be made.
     """
     if not paths.is_system:
-        return
+        return {}
     try:
         group = _group(paths.group)
         make_private(paths.home.parent, 0o755)
-        make_folder(Folder(paths.home, _home_mode(paths), group=paths.group))
-        make_folder(Folder(paths.records, 0o2770, group=paths.group))
-        for path in (paths.database, paths.lock):
-            _make_file(path, 0o660, group)
+        folders = [Folder(paths.home, _home_mode(paths), group=paths.group)]
+        folders.append(Folder(paths.records, 0o2770, group=paths.group))
+        found = {folder.path: make_folder(folder) for folder in folders}
+        found |= {path: _make_file(path, _RECORDS_MODE, group) for path in _records(paths)}
     except PermissionError as error:
         raise RefusedError(f"{error.filename}: {error.strerror}", _AS_ROOT) from None
+    return {path: words for path, words in found.items() if words}
 
 
-def make(folders: Iterable[Folder]) -> None:
+def make(folders: Iterable[Folder]) -> dict[Path, str]:
     """Make folders, or give them back their owners and modes.
+
+    Returns:
+        Those that were otherwise, in words.
 
     Raises:
         RefusedError: it takes root.
         ToolkitError: a user or a group is unknown.
     """
     try:
-        for folder in folders:
-            make_folder(folder)
+        found = {folder.path: make_folder(folder) for folder in folders}
     except PermissionError as error:
         raise RefusedError(f"{error.filename}: {error.strerror}", _AS_ROOT) from None
+    return {path: words for path, words in found.items() if words}
 
 
-def make_folder(folder: Folder) -> None:
+def look(paths: FleetPaths, folders: Iterable[Folder]) -> dict[Path, str]:
+    """What ``lay`` and ``make`` would find otherwise, as far as whoever asks may look. Changes nothing."""
+    if not paths.is_system:
+        return {}
+    found = {}
+    for folder in folders:
+        with suppress(OSError, ToolkitError):
+            owner = _uid(folder.user), group_id(folder.group)
+            found[folder.path] = _otherwise(folder.path.stat(), folder.mode, *owner)
+    for path in _records(paths):
+        with suppress(OSError, ToolkitError):
+            found[path] = _otherwise(path.lstat(), _RECORDS_MODE, None, group_id(paths.group))
+    return {path: words for path, words in found.items() if words}
+
+
+def _otherwise(found: os.stat_result, mode: int, user: int | None, group: int) -> str:
+    """How a folder or file differs, in words; "" where it does not."""
+    words = []
+    if stat.S_IMODE(found.st_mode) != mode:
+        words.append(f"of mode {stat.S_IMODE(found.st_mode):04o}, not {mode:04o}")
+    if user is not None and found.st_uid != user:
+        words.append(f"of the user {_name(pwd.getpwuid, found.st_uid)}, not {_name(pwd.getpwuid, user)}")
+    if found.st_gid != group:
+        words.append(f"of the group {_name(grp.getgrgid, found.st_gid)}, not {_name(grp.getgrgid, group)}")
+    return ", ".join(words)
+
+
+def _name(known: Callable[[int], tuple[Any, ...]], number: int) -> str:
+    try:
+        return str(known(number)[0])
+    except KeyError:
+        return str(number)
+
+
+def make_folder(folder: Folder) -> str:
     """One of them.
+
+    Returns:
+        How it was otherwise than it is to be, in words; "" where it was not, or not there.
 
     Raises:
         OSError: it cannot be made.
         ToolkitError: its user or group is unknown.
     """
-    owner = _uid(folder.user), group_id(folder.group)
-    with suppress(FileExistsError):
+    owner, there = (_uid(folder.user), group_id(folder.group)), False
+    try:
         folder.path.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        there = True
     descriptor = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
+        words = _otherwise(found, folder.mode, *owner) if there else ""
         if (found.st_uid, found.st_gid) != owner:
             os.fchown(descriptor, *owner)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != folder.mode:
             os.fchmod(descriptor, folder.mode)
     finally:
         os.close(descriptor)
+    return words
 
 
 def group_id(name: str) -> int:
@@ -111,13 +161,20 @@ def _home_mode(paths: FleetPaths) -> int:
     return 0o751 if paths.place.backend == "supervisord" else 0o750
 
 
-def _make_file(path: Path, mode: int, group: int) -> None:
+def _records(paths: FleetPaths) -> tuple[Path, Path]:
+    return paths.database, paths.lock
+
+
+def _make_file(path: Path, mode: int, group: int) -> str:
+    there = os.path.lexists(path)
     descriptor = open_regular(path, os.O_CREAT, mode)
     try:
         found = os.fstat(descriptor)
+        words = _otherwise(found, mode, None, group) if there else ""
         if found.st_gid != group:
             os.fchown(descriptor, -1, group)
         if stat.S_IMODE(found.st_mode) != mode:
             os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
+    return words

@@ -160,6 +160,35 @@ def test_a_secret_that_was_taken_away_is_told_and_can_be_given_anew(guest):
     assert guest.verify() == {}
 
 
+def test_folders_that_were_opened_are_told_and_put_back(guest):
+    modes = {"/run/bot-toolkit": "0755", "/run/bot-toolkit/demo": "", "/var/lib/bot-toolkit/demo": ""}
+    guest.host.run("chmod", "777", *modes)
+    (check, found), *others = guest.verify().items()
+    assert (check, others) == (":folders", [])
+    for path, mode in modes.items():
+        assert f"{path} has mode 0777, not {mode}" in found
+    assert "everyone may write there" in found
+    told = guest.json("plan", code=3)["put_back"]
+    assert {one["path"] for one in told} == modes.keys()
+    done = guest.run("deploy").stdout
+    assert "put back /run/bot-toolkit: of mode 0777, not 0755\n" in done
+    assert "3 folders put back; else " in done
+    assert guest.verify() == {}
+    assert "nothing to do" in guest.run("deploy").stdout
+
+
+def test_folders_of_secrets_and_code_in_which_others_may_write_are_told_with_what_closes_them(guest):
+    opened = ["/srv/demo", "/srv/demo/bots", "/srv/demo/secrets"]
+    guest.host.run("chmod", "a+rwx", *opened)
+    faults = guest.failed()
+    guest.do(faults[":folders"]["hint"])
+    guest.host.run("chmod", "go-rwx", "/srv/demo/secrets")
+    assert list(faults) == [":folders"], faults
+    for path in opened:
+        assert f"{path} has mode 0777: everyone may write there" in faults[":folders"]["found"]
+    assert guest.verify() == {}
+
+
 OPENED = (
     "ProtectHome=no",
     "PrivateUsers=no",
@@ -190,12 +219,12 @@ def test_a_limit_that_was_changed_by_others_is_told_and_set_back_by_the_deploy(u
     guest, pids = under_systemd, under_systemd.pids()
     unit = "bot-demo-alice.service"
     guest.host.run("systemctl", "set-property", "--runtime", unit, f"{name}={value}")
-    told = guest.json("verify", code=3)["checks"]
-    (fault,) = [check for check in told if check["outcome"] == "failed"]
-    assert (fault["bot"], fault["check"]) == ("alice", "limits")
-    assert name in fault["found"]
-    assert fault["hint"] == "`toolkit deploy` sets back the limits of its control group"
-    assert "1 live limit" in guest.run("deploy").stdout
+    faults = guest.failed()
+    planned = guest.run("plan", code=3).stdout
+    guest.do(faults["alice:limits"]["hint"])
+    assert list(faults) == ["alice:limits"], faults
+    assert name in faults["alice:limits"]["found"]
+    assert "1 live limit" in planned
     assert guest.verify() == {}
     assert guest.pids() == pids
 
@@ -219,10 +248,11 @@ def test_a_process_that_began_in_an_opened_sandbox_is_told(under_systemd, opened
     host.write(DROP_IN, f"[Service]\n{opened}\n")
     host.run("chmod", "755", DROP_IN.rpartition("/")[0])
     host.sh('systemctl daemon-reload; systemctl restart "$1"; systemctl revert "$1"', unit)
-    faults = under_systemd.verify()
-    under_systemd.run("admin", "restart-bot", "alice")
+    faults = under_systemd.failed()
+    under_systemd.do(faults["alice:sandbox"]["hint"])
     assert list(faults) == ["alice:sandbox"], faults
-    assert faults["alice:sandbox"].startswith("its process ")
+    assert faults["alice:sandbox"]["found"].startswith("its process ")
+    assert under_systemd.verify() == {}
 
 
 def test_a_reload_that_is_due_is_told(under_systemd):

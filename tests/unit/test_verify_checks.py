@@ -3,15 +3,19 @@
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from toolkit import botfile, shell
 from toolkit.botfile import App, BotFile, Files
+from toolkit.paths import FleetPaths
+from toolkit.place import SYSTEM_SYSTEMD
 from toolkit.render.systemd_marks import take_away
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
 from toolkit.verify.facts import Facts, FileFact, ProcessFact, _processes, _pythons
+from toolkit.verify.folders import Kept, Own, own
 from toolkit.verify.of_host import all_checks
 from toolkit.verify.of_systemd import _number
 from toolkit.verify.told_once import _FROM
@@ -326,6 +330,45 @@ def test_a_filter_of_addresses_must_be_as_asked_and_in_force(found, words):
     verdict = addresses(**found)
     assert verdict.outcome is (Outcome.FAILED if words else Outcome.PASSED)
     assert verdict.found.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "who"),
+    [
+        (0o777, "root:root", "everyone"),
+        (0o1777, "root:root", "everyone"),
+        (0o775, "root:staff", "the group staff"),
+        (0o775, "root:bot-demo", "the group bot-demo"),
+        (0o775, "x:x", ""),
+        (0o775, "root:bots", ""),
+        (0o755, "x:staff", ""),
+    ],
+)
+def test_who_may_write_to_a_folder_of_the_administrators_is_told(mode, owner, who):
+    user, _, group = owner.partition(":")
+    files = {"/srv/demo/it's": FileFact(mode, user, group, "directory", 0, 0)}
+    wanted = expected(kept=(Kept("/srv/demo/it's", ("bots",)), Kept("/srv/demo/bots.d")))
+    (check,) = [check for check in all_checks(wanted, NOW) if check.name == "folders"]
+    verdict = check.judge(Facts(files=files))
+    assert verdict.found == (f"/srv/demo/it's has mode {mode:04o}: {who} may write there" if who else "")
+    command = """`chmod go-w '/srv/demo/it'"'"'s'`"""
+    assert verdict.hint == (f"{command} lets their owners alone write there" if who else "")
+
+
+def test_folders_of_the_toolkits_own_are_taken_from_what_makes_them_and_from_nowhere_else():
+    paths = FleetPaths("demo", Path("/var/lib/bot-toolkit/demo"), SYSTEM_SYSTEMD)
+    lines = [
+        "# Folders of fleet demo: some.",
+        "d /run/bot-toolkit 0755 root root -",
+        "d /run/bot-toolkit/demo 0750 root bot-demo -",
+        "d /etc 0777 root root -",
+        "d /var/lib/bot-toolkit/demo 0999 root root -",
+    ]
+    texts = (File(str(paths.tmpfiles), "\n".join(lines), 0o644), File("/x", lines[1], 0o644))
+    assert own(paths, texts) == (
+        Own("/run/bot-toolkit", 0o755, "root", "root"),
+        Own("/run/bot-toolkit/demo", 0o750, "root", "bot-demo"),
+    )
 
 
 CAPPED = File(UNIT.path, "TasksMax=64\nCPUQuota=150%\nMemoryMax=268435456\nWatchdogSec=10000ms\n", 0o644)

@@ -1,5 +1,6 @@
 """Commands that put the fleet in force, or take it down: plan, deploy, up, down."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -135,7 +136,8 @@ def _show_report(report: "Report") -> None:
 
 
 def _files(those: "Sequence[Edited]") -> str:
-    return "1 file" if len(those) == 1 else f"{len(those)} files"
+    counts = Counter(one.kind for one in those)
+    return " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
 
 
 def _steps_json(steps: "list[Step]") -> list[dict[str, str]]:

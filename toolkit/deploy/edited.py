@@ -1,13 +1,14 @@
 """Files that are not as an earlier deploy left them, and that a deploy puts back."""
 
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit import ground
 from toolkit.errors import ToolkitError
 from toolkit.render import RenderedFile
+from toolkit.render.folders import Folder
 from toolkit.render.supervisord_marks import with_enabled
 from toolkit.revisions import Written
 
@@ -19,14 +20,16 @@ _UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A file that was deployed, and that is not in place now.
+    """A file or folder that was deployed, and that is not in place now.
 
     Parameters:
         found: what is there, in words.
+        kind: what it is to be.
     """
 
     path: Path
     found: str
+    kind: str = "file"
 
     @property
     def message(self) -> str:
@@ -79,6 +82,27 @@ def edited(wanted: Sequence[RenderedFile], written: Written) -> list[Edited]:
         ):
             found.append(Edited(file.path, words))
     return found
+
+
+def moved(
+    folders: Iterable[Folder], found: Mapping[Path, str], written: Written, tmpfiles: Path
+) -> list[Edited]:
+    """The folders, and what lies in them of the fleet's records, whose modes or owners others changed.
+
+    Parameters:
+        folders: as they are to be; those that an earlier deploy made otherwise were not changed by others.
+        found: which are otherwise, in words.
+        tmpfiles: the rendered file that has them.
+    """
+    texts = written.texts.get(tmpfiles, ())
+    made = {line for text in texts for line in text.splitlines()}
+    unmade = {folder.path for folder in folders if folder.line not in made}
+    known = {folder.path for folder in folders}
+    return [
+        Edited(path, words, "folder" if path in known else "file")
+        for path, words in found.items()
+        if path not in unmade
+    ]
 
 
 def in_text(found: Iterable[Edited]) -> set[Path]:

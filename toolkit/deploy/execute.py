@@ -1,18 +1,19 @@
 """Put a fleet in force: look, plan, and have the steps taken."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from toolkit import ground, revisions
 from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, refuse_masked
 from toolkit.deploy.apply import apply, await_coming, confirm, launch
-from toolkit.deploy.edited import Edited, edited, in_text
+from toolkit.deploy.edited import Edited, edited, in_text, moved
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.plan import Action, Step, plan
-from toolkit.deploy.prepare import prepare
+from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.room import make_sure
 from toolkit.deploy.work import Options, Report, Work
 from toolkit.errors import RefusedError
@@ -34,7 +35,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         BackendError: the supervisor refused the units, or failed; what was done stays, and the next deploy
             goes on from there.
     """
-    ground.lay(paths)
+    found = ground.lay(paths)
     with (
         changing(paths.lock, "toolkit up" if options.launch else "toolkit deploy") as hold,
         revisions.opened(paths) as history,
@@ -45,24 +46,25 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         prepared = prepare(fleet, paths, history.held())
         altered = backend.altered(list(prepared.wanted))
         refuse_masked(altered)
-        ground.make(prepared.folders)
+        found |= ground.make(prepared.folders)
         if not alive:
             stop_s = max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
             for bot in sweep(paths, stop_s):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
-        missed = edited(prepared.files, history.written())
-        found = in_force(paths, history.applied(), kinds, backend, in_text(missed))
-        steps = plan(prepared.wanted, found)
+        missed = _missed(prepared, found, history.written())
+        have = in_force(paths, history.applied(), kinds, backend, in_text(missed))
+        steps = plan(prepared.wanted, have)
         by_path = {file.path: file for file in prepared.files}
-        work = Work(prepared, backend, history, options, by_path, found, altered, hold.tell)
+        changed = list(found)
+        work = Work(prepared, backend, history, options, by_path, have, altered, hold.tell, touched=changed)
         report = Report(steps, altered=altered, edited=missed, touched=work.touched)
         history.claim(fleet.file)
         number = history.holding(prepared.files) if alive else None
         if number and all(step.action is Action.NOTHING for step in steps):
             confirm(replace(work, revision=number), steps, report)
             history.note_sources(fleet.sources)
-            await_coming(work, found, report)
+            await_coming(work, have, report)
             return report
         backend.check(prepared.files)
         with work.staged:
@@ -85,6 +87,16 @@ def _carry_out(work: Work, steps: list[Step], report: Report, *, alive: bool) ->
         history.finish(report.revision, whole=whole)
     if whole:
         history.note_sources(fleet.sources)
+
+
+def _missed(prepared: Prepared, found: Mapping[Path, str], written: Written) -> list[Edited]:
+    """What is not as an earlier deploy left it.
+
+    Parameters:
+        found: of folders and records, what is otherwise.
+    """
+    folders = moved(prepared.folders, found, written, prepared.paths.tmpfiles)
+    return [*edited(prepared.files, written), *folders]
 
 
 def _runs(paths: FleetPaths, backend: Backend, *, may_launch: bool) -> bool:
@@ -135,6 +147,6 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> Foreseen:
     altered = backend.altered(list(wanted)) if backend.alive() else ()
     refuse_masked(altered)
     kinds = {bot: want.type for bot, want in wanted.items()}
-    missed = edited(prepared.files, written)
+    missed = _missed(prepared, ground.look(paths, prepared.folders), written)
     steps = plan(wanted, in_force(paths, applied, kinds, backend, in_text(missed)))
     return Foreseen(steps, altered, missed)

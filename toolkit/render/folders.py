@@ -17,6 +17,12 @@ class Folder:
     user: str = "root"
     group: str = "root"
 
+    @property
+    def line(self) -> str:
+        """What makes it at each boot: tmpfiles.d(5)."""
+        path = str(self.path).replace("%", "%%")
+        return f"d {path} {self.mode:04o} {self.user} {self.group} -"
+
 
 def of_systemd(paths: FleetPaths) -> list[Folder]:
     """The folders of a fleet under the machine's systemd, which makes those of each bot; those above first.
@@ -69,8 +75,5 @@ def _records(paths: FleetPaths) -> Folder:
 def at_boot(fleet: Fleet, paths: FleetPaths, machine: Machine) -> RenderedFile:
     """What makes them anew where /run begins empty: tmpfiles.d(5)."""
     lines = [f"# Folders of fleet {paths.fleet}. Written by the toolkit: the next deploy overwrites it."]
-    lines += [
-        f"d {str(folder.path).replace('%', '%%')} {folder.mode:04o} {folder.user} {folder.group} -"
-        for folder in of_supervisord(fleet, paths, machine)
-    ]
+    lines += [folder.line for folder in of_supervisord(fleet, paths, machine)]
     return RenderedFile(paths.tmpfiles, "\n".join(lines) + "\n", 0o644)

@@ -4,7 +4,8 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,9 @@ from toolkit.errors import NotDeployedError, ToolkitError
 from toolkit.paths import FleetPaths, is_bot_name
 from toolkit.render import RenderedFile, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
-from toolkit.secrets import FILE_KINDS, TokenReference
+from toolkit.secrets import FILE_KINDS
+from toolkit.verify import folders
+from toolkit.verify.folders import Kept, Own
 
 VERSION = 1
 _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
@@ -39,6 +42,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
         python: the interpreter that its runner is installed in, by the unit in place; "" where unknown.
         runs_as: who starts that interpreter, by the unit in place.
         secret: the file of its token, "" where the token is not in a file.
+        code: the folders of its code.
         bot: its bot file.
     """
 
@@ -52,6 +56,7 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     runs_as: str
     secret: str
+    code: tuple[str, ...] = ()
     bot: BotFile
 
 
@@ -65,6 +70,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         group: the operators' Unix group, "" in user mode.
         target: systemd's target of the fleet, "" under supervisord.
         wants: the folder of links to the bots that come up with the target.
+        folders: those that the toolkit made, in system mode.
+        kept: those of the administrator that others may not write to.
     """
 
     version: int = VERSION
@@ -84,6 +91,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     made_at: str
     shared: tuple[File, ...]
     bots: tuple[Bot, ...]
+    folders: tuple[Own, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
     @property
     def is_system(self) -> bool:
@@ -144,7 +153,8 @@ def _expected(
     own = {Path(file.path) for bot in bots for file in (bot.unit, bot.bot_file)}
     newest = rendered[number]
     others = {paths.unit(name) for name in _names(newest, paths)}
-    shared = [file for path, file in newest.items() if path not in own | others]
+    files = [file for path, file in newest.items() if path not in own | others]
+    shared = tuple(_file(file) for file in files if not _is_bot_file(file))
     systemd = paths.place.backend == "systemd"
     return Expected(
         fleet=paths.fleet,
@@ -161,8 +171,10 @@ def _expected(
         revision=number,
         status=status,
         made_at=history.made_at(number),
-        shared=tuple(_file(file) for file in shared if not _is_bot_file(file)),
+        shared=shared,
         bots=bots,
+        folders=folders.own(paths, shared) if paths.is_system else (),
+        kept=folders.kept(fleet_file, bots),
     )
 
 
@@ -188,7 +200,9 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
     bot = botfile.decode(own.content.encode())
     # All operators may write what the database has, and the interpreter is run.
     in_place = _in_place(paths.unit(row.bot)) if paths.is_system else unit.content
-    token = _token(paths, row.bot, bot)
+    # What to do with what these name is told to root.
+    trusted = bot_file_in_place(paths, row.bot) if paths.is_system else bot
+    token = trusted.token if trusted else None
     return Bot(
         name=row.bot,
         held=held,
@@ -200,16 +214,19 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
         python=_python(in_place) if in_place else "",
         runs_as=_user(in_place) or owner,
         secret=token.value[0] if token and token.kind in FILE_KINDS else "",
+        code=tuple(_code(trusted)) if trusted else (),
         bot=bot,
     )
 
 
-def _token(paths: FleetPaths, name: str, bot: BotFile) -> TokenReference | None:
-    """Where a bot's token is; in system mode by the file in place: what to do with it is told to root."""
-    if not paths.is_system:
-        return bot.token
-    in_place = bot_file_in_place(paths, name)
-    return in_place.token if in_place else None
+def _code(bot: BotFile) -> Iterator[str]:
+    """The folders that a bot's code may lie in: those that are searched, and its module's packages there."""
+    yield bot.directory
+    module = bot.app.target.partition(":")[0]
+    for folder in bot.app.search:
+        yield from accumulate(module.split("."), os.path.join, initial=folder)
+    if bot.app.argv and os.path.isabs(bot.app.argv[0]):
+        yield os.path.dirname(bot.app.argv[0])
 
 
 def _file(file: RenderedFile) -> File:

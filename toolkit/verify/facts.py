@@ -216,6 +216,7 @@ def _views(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
 
 def _looked_at(wanted: Expected) -> list[str]:
     paths = [wanted.home, wanted.database, *(file.path for file in wanted.shared)]
+    paths += [folder.path for folder in wanted.folders] + [folder.path for folder in wanted.kept]
     for bot in wanted.bots:
         socket = bot.bot.files.socket
         paths += [bot.unit.path, bot.bot_file.path, socket, socket.rpartition("/")[0]]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from toolkit.backends import Supervision
 from toolkit.render import systemd_marks
-from toolkit.verify import of_bot, of_files, of_machine, of_systemd
+from toolkit.verify import of_bot, of_files, of_folders, of_machine, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.common import at_boot, start_hint
 from toolkit.verify.expected import Bot, Expected
@@ -64,6 +64,7 @@ def _of_fleet(wanted: Expected) -> list[Check]:
             _no_token,
         ),
     ]
+    made.append(of_folders.check(wanted))
     if wanted.shared:
         made.append(
             check(
@@ -154,7 +155,6 @@ def _database(wanted: Expected, facts: Facts) -> Verdict:
             f"{wanted.database} belongs to the group {database.group}"
             if database.group != wanted.group
             else "",
-            f"{wanted.home} has mode {home.mode:04o}" if home.mode & 0o022 else "",
         )
     opened = f"{wanted.home} has mode {home.mode:04o}" if home.mode & 0o077 else ""
     return mended((opened, f"`chmod 700 {shlex.quote(wanted.home)}`"))

@@ -94,6 +94,10 @@ def open_home(operator) -> None:
     operator.home.chmod(0o755)
 
 
+def open_secrets(operator) -> None:
+    (operator.folder / "secrets").chmod(0o777)
+
+
 def reveal(operator) -> None:
     # In a line of its own, as a careless handler prints it.
     with (operator.home / "log/alice.log").open("a") as log:
@@ -128,6 +132,7 @@ def fill_log(operator) -> None:
         (leave_stale_socket, "alice:socket", "Connection refused|nobody listens|no answer"),
         (open_socket, "alice:socket", "mode 0666, not 0600"),
         (open_home, ":database", "mode 0755"),
+        (open_secrets, ":folders", "secrets has mode 0777: everyone may write there"),
         (reveal, "alice:no-token", "a token stands in"),
         (reveal_in_fleet_file, ":no-token", "fleet.yaml"),
         (edit_configuration, ":shared-files", "supervisord.conf was edited"),
