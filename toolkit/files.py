@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from toolkit.errors import OddFileError
 
 # What open(2) tells of a link that is not to be followed, of a socket, and of a folder that is to be written.
 _ODD = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
+_UNFINISHED = re.compile(r"\.(.+)\.\d+\.new", re.DOTALL)
 # What the system tells of a full disk, and of a user's full share of it.
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _KINDS = {
@@ -198,7 +200,7 @@ class Staged:
             OSError: one could not be written.
         """
         for file in new:
-            temporary = file.path.with_name(f".{file.path.name}.{os.getpid()}.new")
+            temporary = file.path.with_name(f".{file.path.name}.{os.getpid()}.new")  # as in _UNFINISHED
             self._waiting[file.path] = temporary
             with _told_as(file.path):
                 _write(temporary, file)
@@ -221,6 +223,22 @@ class Staged:
         for folder in {path.parent for path in due}:
             sync_folder(folder)
         return due
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Remove what processes that were killed left of these files, of which nobody else writes one now.
+
+    Where that is not permitted, it stays.
+    """
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, known in names.items():
+        with suppress(PermissionError, FileNotFoundError):
+            for name in os.listdir(folder):
+                unfinished = _UNFINISHED.fullmatch(name)
+                if unfinished and unfinished[1] in known:
+                    (folder / name).unlink()
 
 
 @contextmanager

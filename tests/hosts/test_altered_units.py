@@ -118,7 +118,7 @@ def test_a_drop_in_of_others_is_told_and_left(admin):
     for command in ("plan", "deploy"):
         done = admin.run(command)
         assert f"{unit} is overridden by {path}\n" in done.stderr
-        assert f"revert {unit}` takes it away" in done.stderr
+        assert f"revert {unit}`" in done.stderr.partition("; to take it away: `")[2]
         (one,) = admin.json(command)["altered"]
         assert (one["unit"], one["what"]) == (unit, "overridden")
     assert admin.pids() == before
@@ -128,6 +128,15 @@ def test_a_drop_in_of_others_is_told_and_left(admin):
     assert f"revert {unit}`" in hint
     admin.systemctl("revert", unit)
     assert admin.json("plan")["altered"] == []
+    assert admin.faults() == {}
+
+
+def test_a_property_that_was_set_live_is_told_once(admin):
+    admin.systemctl("set-property", admin.unit("alice"), "DevicePolicy=auto")
+    ((check, (found, hint)),) = admin.faults().items()
+    admin.systemctl("revert", admin.unit("alice"))
+    assert check in {"alice:loaded", "alice:drop-ins", "alice:sandbox"}, found
+    assert f"revert {admin.unit('alice')}`" in hint
     assert admin.faults() == {}
 
 

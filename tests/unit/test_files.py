@@ -55,6 +55,13 @@ def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path, small_disk):
     assert os.listdir(disk.place) == []
 
 
+def test_what_a_killed_process_left_of_a_file_is_removed(tmp_path):
+    for name in (".a.1.new", ".a.23.new", ".b.1.new", "a.1.new", ".a.new", "a"):
+        (tmp_path / name).touch()
+    files.remove_unfinished([tmp_path / "a", tmp_path / "nowhere" / "a"])
+    assert sorted(os.listdir(tmp_path)) == [".a.new", ".b.1.new", "a", "a.1.new"]
+
+
 def test_staged_files_take_no_room_any_more(tmp_path, small_disk):
     disk = small_disk(tmp_path / "disk", 64)
     first, second = disk.place / "a", disk.place / "b"

@@ -17,6 +17,7 @@ from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.room import make_sure
 from toolkit.deploy.work import Options, Report, Work
 from toolkit.errors import RefusedError
+from toolkit.files import remove_unfinished
 from toolkit.fleet.model import Fleet
 from toolkit.lock import changing
 from toolkit.paths import FleetPaths
@@ -56,6 +57,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         have = in_force(paths, history.applied(), kinds, backend, in_text(missed))
         steps = plan(prepared.wanted, have)
         by_path = {file.path: file for file in prepared.files}
+        remove_unfinished(by_path)
         changed = list(found)
         work = Work(prepared, backend, history, options, by_path, have, altered, hold.tell, touched=changed)
         report = Report(steps, altered=altered, edited=missed, touched=work.touched)

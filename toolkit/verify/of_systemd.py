@@ -143,13 +143,11 @@ def _loaded(wanted: Expected, bot: Bot, facts: Facts, systemctl: str) -> Verdict
         return judged("its unit is masked: systemd does not start it", hint=hint)
     unread = _unread(bot, found, facts)
     due = found.get("NeedDaemonReload") == "yes" or unread
-    reload, state = f"`{systemctl} daemon-reload`", found.get("LoadState")
+    state = found.get("LoadState")
+    hint = "; ".join(filter(None, (f"`{systemctl} daemon-reload`", without_others(wanted, bot, facts))))
     return mended(
-        (
-            "" if state == "loaded" else f"its unit is {state}",
-            without_others(wanted, bot, facts) or reload,
-        ),
-        (f"its unit changed on disk since systemd read it{unread}" if due else "", reload),
+        ("" if state == "loaded" else f"its unit is {state}", hint),
+        (f"its unit changed on disk since systemd read it{unread}" if due else "", hint),
     )
 
 

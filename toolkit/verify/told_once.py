@@ -22,7 +22,7 @@ _FROM: Mapping[str, Sequence[str]] = {
     "limits": (_FILE, "loaded", ":revision"),
     "user": (_FILE, "loaded"),
     "socket": ("user", _FILE, "loaded"),
-    "drop-ins": ("sandbox", "limits", "addresses", "user"),
+    "drop-ins": ("sandbox", "limits", "addresses", "user", "loaded"),
 }
 
 

@@ -43,6 +43,7 @@ def killed(operator, left: int, *arguments: str) -> bool:
 def agree(operator) -> None:
     assert "1 no-op" in operator.run("plan").stdout
     operator.run("verify")
+    assert not [*operator.home.rglob(".*.conf.*.new"), *operator.home.rglob(".bot.json.*.new")]
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def _of_unit(file: Path, facts: Mapping[str, Any], systemctl: str) -> Iterator[A
         return
     read = facts.get("DropInPaths") or []
     if others := drop_ins_of_others(read):
-        hint = f"`{systemctl} cat {unit}` shows it, {take_away(systemctl, unit, others)} takes it away"
+        hint = f"`{systemctl} cat {unit}` shows it; to take it away: {take_away(systemctl, unit, others)}"
         yield Alteration(unit, Kind.OVERRIDDEN, f"is overridden by {', '.join(others)}", hint)
     found = [str(path) for path in sorted(Path(f"{file}.d").glob("*.conf")) if path.is_file()]
     unread = unread_drop_ins(found, read)
