@@ -22,13 +22,14 @@ class Lanes(httpx.AsyncBaseTransport):
 
     Parameters:
         count: the most connections.
-        make: makes a transport of one connection.
+        make: makes a transport of one connection; the first is made now, so that what hinders all is told
+            at once.
     """
 
     def __init__(self, count: int, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._count, self._make = count, make
-        self._all: list[httpx.AsyncBaseTransport] = []
-        self._free: list[httpx.AsyncBaseTransport] = []
+        self._all = [make()]
+        self._free = list(self._all)
         self._waiting: deque[asyncio.Future[httpx.AsyncBaseTransport]] = deque()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -122,11 +122,15 @@ def _request(connections: int, tls: ssl.SSLContext) -> RunnerRequest:
         RuntimeError: the proxy takes a package that is not installed.
     """
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_S)
-    if any(name in urllib.request.getproxies_environment() for name in ("http", "https", "all")):
-        RunnerRequest(1, httpx_kwargs={"verify": tls})  # which tells at once what cannot be used
-        lanes = Lanes(connections, lambda: Proxied(tls, limits))
-    else:
-        lanes = Lanes(connections, lambda: httpx.AsyncHTTPTransport(verify=tls, limits=limits))
+    by_proxy = any(name in urllib.request.getproxies_environment() for name in ("http", "https", "all"))
+
+    def make() -> httpx.AsyncBaseTransport:
+        return Proxied(tls, limits) if by_proxy else httpx.AsyncHTTPTransport(verify=tls, limits=limits)
+
+    try:
+        lanes = Lanes(connections, make)
+    except ImportError as error:
+        raise RuntimeError(str(error)) from None
     return RunnerRequest(connections, httpx_kwargs={"transport": lanes})
 
 

@@ -123,5 +123,5 @@ def test_a_server_that_the_environment_excepts_is_called_without_a_proxy(by_prox
 
 def test_a_proxy_that_takes_what_is_not_installed_is_told_at_once(monkeypatch):
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
-    with pytest.raises(RuntimeError, match="Socks5"):
+    with pytest.raises(RuntimeError, match="SOCKS"):
         _request(1, ssl.create_default_context())
