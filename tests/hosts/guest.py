@@ -5,8 +5,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+from tests.asking import Asks
 from tests.hosts.bot_api import ENDPOINT, serve_bot_api
 from tests.hosts.host import Host, ssh_config
 from tests.hosts.image import OPT
@@ -36,7 +36,7 @@ WantedBy=multi-user.target
 """
 
 
-class Guest:
+class Guest(Asks):
     """The fleet of three bots that `toolkit init` writes, deployed on a host.
 
     Parameters:
@@ -91,18 +91,6 @@ class Guest:
         done = self.host.run("toolkit", "-f", FLEET, *arguments, code=code, user=user)
         assert "Traceback" not in done.stderr, done.stderr
         return done
-
-    def json(self, *arguments: object, code: int | None = 0) -> Any:
-        return json.loads(self.run(*arguments, "--json", code=code).stdout)
-
-    def bots(self) -> dict[str, dict[str, Any]]:
-        return {bot["name"]: bot for bot in self.json("bot", "list")["bots"]}
-
-    def states(self) -> dict[str, str]:
-        return {name: bot["state"] for name, bot in self.bots().items()}
-
-    def pids(self) -> dict[str, int]:
-        return {name: bot["pid"] for name, bot in self.bots().items()}
 
     def edit(self, old: str, new: str) -> None:
         text = self.host.read(FLEET)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from tests.asking import Asks
 from tests.hosts.container import Container
 from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD, USER_SYSTEMD, Place
 
@@ -21,7 +22,7 @@ SERVICE_USER = "botrunner"
 
 
 @dataclass
-class Operator:
+class Operator(Asks):
     """Someone who has a fleet of three bots in a place: alice and bob echo, carol counts.
 
     Parameters:
@@ -43,15 +44,6 @@ class Operator:
         done = self.host.run("toolkit", "-f", self.file, *argv, code=code, user=user or self.user)
         assert "Traceback" not in done.stderr, done.stderr
         return done
-
-    def json(self, *argv: object, code: int | None = 0, user: str = "") -> Any:
-        return json.loads(self.run(*argv, "--json", code=code, user=user).stdout)
-
-    def bots(self) -> dict[str, dict[str, Any]]:
-        return {bot["name"]: bot for bot in self.json("bot", "list")["bots"]}
-
-    def states(self) -> dict[str, str]:
-        return {name: bot["state"] for name, bot in self.bots().items()}
 
     def edit(self, old: str, new: str) -> None:
         text = self.host.read(self.file)

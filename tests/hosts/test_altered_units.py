@@ -45,9 +45,6 @@ class Admin(Operator):
             if one["outcome"] == "failed"
         }
 
-    def pids(self):
-        return {name: bot["pid"] for name, bot in self.bots().items()}
-
     def drop_in(self, name, text, unit="alice"):
         path = f"{self.units}/{self.unit(unit)}.d/{name}"
         self.host.write(path, text, owner=f"{self.user}:{self.user}")

@@ -19,10 +19,6 @@ def fleet(host, host_sandbox):
     return made
 
 
-def pids(fleet):
-    return {name: bot["pid"] for name, bot in fleet.bots().items()}
-
-
 def holds_and_links(fleet):
     wants = fleet.host.out("ls", f"/etc/systemd/system/bot-{fleet.fleet}.target.wants")
     return wants, fleet.run("plan", code=None).stdout
@@ -65,23 +61,23 @@ def test_a_folder_is_judged_as_the_kernel_judges_it(fleet, mode, group, enters):
     ids=" ".join,
 )
 def test_a_stranger_is_refused_and_nothing_changes(fleet, command):
-    before = pids(fleet), holds_and_links(fleet)
+    before = fleet.pids(), holds_and_links(fleet)
     done = fleet.run(*command, code=4, user=ADMIN)
     assert "error: " in done.stderr
     assert "hint: " in done.stderr
-    assert (pids(fleet), holds_and_links(fleet)) == before
+    assert (fleet.pids(), holds_and_links(fleet)) == before
 
 
 def test_a_member_of_the_group_may_look_and_no_more(fleet):
     fleet.host.run("usermod", "-aG", f"bot-{fleet.fleet}", ADMIN)
-    before = pids(fleet), holds_and_links(fleet)
+    before = fleet.pids(), holds_and_links(fleet)
     assert "alice  echo     systemd  RUNNING" in fleet.run("bot", "list", user=ADMIN).stdout
     for command in (("admin", "stop-bot", "alice"), ("admin", "restart-bot", "alice"), ("down",)):
         done = fleet.run(*command, code=4, user=ADMIN)
         assert "not permitted" in done.stderr
         assert "toolkit render --polkit" in done.stderr
     assert "systemd-journal" in fleet.run("bot", "logs", "alice", code=4, user=ADMIN).stderr
-    assert (pids(fleet), holds_and_links(fleet)) == before
+    assert (fleet.pids(), holds_and_links(fleet)) == before
 
 
 def test_with_polkits_rule_it_may_start_and_stop_the_fleets_bots_and_no_other_units(fleet):
@@ -111,7 +107,7 @@ def test_a_deploy_that_was_broken_off_before_systemd_read_the_units_is_finished_
     fleet.host.sh('toolkit -f "$1" render --out /tmp/new; cp -r /tmp/new/etc/systemd /etc/', fleet.file)
     fleet.run("deploy")
     assert fleet.run("plan").stdout == "3 no-op\n"
-    environ = fleet.host.sh("tr '\\0' '\\n' < /proc/$1/environ", pids(fleet)["alice"])
+    environ = fleet.host.sh("tr '\\0' '\\n' < /proc/$1/environ", fleet.pids()["alice"])
     assert "NEW=set" in environ.splitlines()
     fleet.edit("    environment: {NEW: set}\n", "")
     fleet.run("deploy")
@@ -128,7 +124,7 @@ def test_a_lost_unit_is_put_back_also_where_the_bot_file_alone_changed(fleet):
 
 def test_limits_change_live_and_no_drift_stays(fleet):
     fleet.run("up")
-    before = pids(fleet)
+    before = fleet.pids()
     fleet.edit("  echo:\n", "  echo:\n    limits: {memory_max: 300MB, tasks: 40}\n")
     assert "live limit  MemoryMax, TasksMax changed" in fleet.run("plan", code=3).stdout
     fleet.run("deploy")
@@ -146,5 +142,5 @@ def test_limits_change_live_and_no_drift_stays(fleet):
     fleet.run("deploy")
     assert "infinity" in limits()
     assert fleet.run("plan").stdout == "3 no-op\n"
-    assert pids(fleet) == before
+    assert fleet.pids() == before
     assert fleet.host.out("systemctl", "show", "--value", "-p", "NeedDaemonReload", unit) == "no"

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -133,12 +132,10 @@ class Place:
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
-    home = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    made = Place(home)
+def place(short_dir) -> Iterator[Place]:
+    made = Place(short_dir)
     yield made
     made.clear()
-    shutil.rmtree(home)
 
 
 def test_is_found_by_its_name(place):

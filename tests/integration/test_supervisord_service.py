@@ -2,10 +2,8 @@
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,15 +108,8 @@ class Machine:
 
 
 @pytest.fixture
-def root() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def machine(root, eventually) -> Iterator[Machine]:
-    made = Machine(root)
+def machine(short_dir, eventually) -> Iterator[Machine]:
+    made = Machine(short_dir)
     made.start()
     eventually(made.backend.alive)
     yield made
@@ -218,8 +209,8 @@ def test_the_service_outlives_the_end_of_the_fleet_which_stays_down(machine, eve
     assert "RUNNING" in machine.ctl("status", "web")
 
 
-def test_a_service_that_does_not_run_is_not_started(root):
-    machine = Machine(root)
+def test_a_service_that_does_not_run_is_not_started(short_dir):
+    machine = Machine(short_dir)
     assert not machine.backend.alive()
     with pytest.raises(NotRunningError, match="the machine's supervisord is not running"):
         machine.backend.units()
@@ -238,13 +229,13 @@ def test_a_service_whose_socket_is_gone_is_told_as_that(machine):
         assert "systemctl restart" in caught.value.hint
 
 
-def test_another_include_and_a_password_are_found_in_the_configuration(root, eventually):
-    machine = Machine(root, "%(here)s/none.ini units.d/*.ini", login="username=admin\npassword=thus:far")
+def test_another_include_and_a_password_are_found_in_the_configuration(short_dir, eventually):
+    machine = Machine(short_dir, "%(here)s/none.ini units.d/*.ini", login="username=admin\npassword=thus:far")
     machine.start()
     try:
         eventually(machine.backend.alive)
         machine.bring("alice")
-        assert machine.paths.unit("alice") == root / "etc/supervisor/units.d/demo-alice.ini"
+        assert machine.paths.unit("alice") == short_dir / "etc/supervisor/units.d/demo-alice.ini"
         assert sorted(machine.backend.units()) == ["alice"]
     finally:
         machine.end()
@@ -268,10 +259,10 @@ def test_room_is_asked_for_and_not_taken(machine):
         (None, "no supervisord service"),
     ],
 )
-def test_a_machine_without_a_service_of_use_is_told(root, text, said):
-    conf = root / "etc/supervisor/supervisord.conf"
+def test_a_machine_without_a_service_of_use_is_told(short_dir, text, said):
+    conf = short_dir / "etc/supervisor/supervisord.conf"
     conf.parent.mkdir(parents=True)
     if text is not None:
         conf.write_text(text)
     with pytest.raises(BackendError, match=said):
-        Supervisord(fleet_paths("demo", root, SYSTEM_SUPERVISORD))
+        Supervisord(fleet_paths("demo", short_dir, SYSTEM_SUPERVISORD))

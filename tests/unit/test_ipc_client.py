@@ -2,10 +2,8 @@
 
 import os
 import selectors
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -81,12 +79,10 @@ class Bots:
 
 
 @pytest.fixture
-def bots() -> Iterator[Bots]:
-    folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    made = Bots(folder)
+def bots(short_dir) -> Iterator[Bots]:
+    made = Bots(short_dir)
     yield made
     made.close()
-    shutil.rmtree(folder)
 
 
 def well(_: bytes) -> bytes:

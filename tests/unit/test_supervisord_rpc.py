@@ -2,15 +2,12 @@
 
 import dataclasses
 import os
-import shutil
 import socket
-import tempfile
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -74,12 +71,10 @@ def test_a_damaged_answer_is_a_value_or_a_clean_error(data):
 
 
 @pytest.fixture
-def paths() -> Iterator[FleetPaths]:
-    home = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    made = FleetPaths("demo", home)
+def paths(short_dir) -> FleetPaths:
+    made = FleetPaths("demo", short_dir)
     made.supervisor_socket.parent.mkdir()
-    yield made
-    shutil.rmtree(home)
+    return made
 
 
 def reach(paths: FleetPaths) -> Reach:

@@ -45,11 +45,8 @@ def start_bot(
     from toolkit.operate import start
 
     paths, names, _, _ = selected(context, _chosen(bots))
-    progress = Progress("settled")
-    try:
+    with Progress("settled") as progress:
         views = start(paths, names, backend_of(paths), wait, progress, note)
-    finally:
-        progress.clear()
     _report(views, "RUNNING", as_json)
 
 
@@ -76,11 +73,8 @@ def restart_bot(
     from toolkit.operate import restart
 
     paths, names, _, _ = selected(context, _chosen(bots))
-    progress = Progress("restarted")
-    try:
+    with Progress("restarted") as progress:
         views = restart(paths, names, backend_of(paths), wait, progress, note)
-    finally:
-        progress.clear()
     if len(views) < len(names) and not as_json:
         note(f"stopped there: {len(names) - len(views)} not restarted")
     _report(views, "RUNNING", as_json)
@@ -113,11 +107,8 @@ def _pause(
     from toolkit.pausing import pause
 
     paths, names, _, _ = selected(context, _chosen(bots))
-    progress = Progress("paused" if paused else "resumed")
-    try:
+    with Progress("paused" if paused else "resumed") as progress:
         views = pause(paths, names, backend_of(paths), wait, progress, paused=paused)
-    finally:
-        progress.clear()
     _report(views, "PAUSED" if paused else "RUNNING", as_json)
     if paused and any(view.details.get("unfinished") for view in views):
         raise typer.Exit(ExitCode.UNHEALTHY)

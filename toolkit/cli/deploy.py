@@ -92,13 +92,10 @@ def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, la
 
     fleet, paths = call.load()
     supervisor = backend_of(paths)
-    progress = Progress("settled")
-    tell = (lambda _line: None) if as_json else progress.line
-    options = Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
-    try:
+    with Progress("settled") as progress:
+        tell = (lambda _line: None) if as_json else progress.line
+        options = Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
         report = execute.deploy(fleet, paths, supervisor, options)
-    finally:
-        progress.clear()
     if as_json:
         emit_json(_report_json(fleet.name, report))
     else:

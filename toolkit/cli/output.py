@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 _KILO = 1000
 _GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
@@ -107,11 +107,20 @@ def duration(seconds: float | None) -> str:
 
 
 class Progress:
-    """How far long work is: one line that is rewritten on a terminal, nothing where output is piped."""
+    """How far long work is: one line that is rewritten on a terminal, nothing where output is piped.
+
+    With the end of its context it is taken away.
+    """
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` bots have settled."""

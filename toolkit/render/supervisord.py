@@ -16,7 +16,7 @@ from toolkit.paths import FleetPaths
 from toolkit.render import Machine, RenderedFile
 from toolkit.render.folders import at_boot
 from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit_path, unfit_variable, variable
-from toolkit.templates import template_folder
+from toolkit.templates import environment
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -186,15 +186,7 @@ def _environment(type_: Type, bot: str, paths: FleetPaths) -> dict[str, str]:
 
 @cache
 def _template(name: str) -> "Template":
-    # It takes 40 ms to import, which only rendering should pay.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(template_folder() / "supervisord"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  what is written is no HTML
-    )
-    environment.filters |= {"ini": ini, "ini_twice": ini_twice, "shell_words": shell_words}
-    environment.globals["variable"] = variable
-    return environment.get_template(name)
+    made = environment("supervisord")
+    made.filters |= {"ini": ini, "ini_twice": ini_twice, "shell_words": shell_words}
+    made.globals["variable"] = variable
+    return made.get_template(name)

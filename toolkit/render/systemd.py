@@ -19,7 +19,7 @@ from toolkit.render.folders import of_systemd
 from toolkit.render.systemd_limits import NO_LIMIT
 from toolkit.render.systemd_marks import MARKER, description
 from toolkit.render.systemd_text import path, quoted, unfit, unfit_path, unfit_program
-from toolkit.templates import template_folder
+from toolkit.templates import environment
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -234,15 +234,6 @@ def _shared(template: str, paths: FleetPaths, where: Path) -> RenderedFile:
 
 @cache
 def _template(name: str) -> "Template":
-    # It takes 40 ms to import, which only rendering should pay.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(template_folder() / "systemd"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        autoescape=False,  # noqa: S701  what is written is no HTML
-    )
-    environment.filters |= {"quoted": quoted, "path": path}
-    return environment.get_template(name)
+    made = environment("systemd", trim_blocks=True)
+    made.filters |= {"quoted": quoted, "path": path}
+    return made.get_template(name)

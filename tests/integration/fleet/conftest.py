@@ -1,6 +1,5 @@
 """A fleet as an operator has it: the installed command, a private supervisord, the sandbox."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.asking import Asks
 from toolkit.sandbox.client import SandboxClient
 
 BIN = Path(sys.executable).parent
 
 
-class Operator:
+class Operator(Asks):
     """Types commands, and looks."""
 
     def __init__(self, folder: Path, sandbox: SandboxClient) -> None:
@@ -35,18 +35,6 @@ class Operator:
         assert code is None or process.returncode == code, f"{arguments}: {process.returncode}\n{out}\n{err}"
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def json(self, *arguments: str, code: int | None = 0) -> Any:
-        return json.loads(self.run(*arguments, "--json", code=code).stdout)
-
-    def bots(self) -> dict[str, dict[str, Any]]:
-        return {bot["name"]: bot for bot in self.json("bot", "list")["bots"]}
-
-    def states(self) -> dict[str, str]:
-        return {name: bot["state"] for name, bot in self.bots().items()}
-
-    def pids(self) -> dict[str, int]:
-        return {name: bot["pid"] for name, bot in self.bots().items()}
 
     def bot_id(self, bot: str) -> str:
         return self.token(bot).partition(":")[0]

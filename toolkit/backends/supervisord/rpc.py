@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from toolkit.backends import HungError, NotRunningError, SocketGoneError
+from toolkit.backends.deadline import limit
 from toolkit.backends.supervisord import codec
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.errors import BackendError, RefusedError
@@ -125,9 +126,9 @@ class Rpc:
             self._sock = socket.socket(socket.AF_UNIX)
             # Not __del__: in a cycle, such as with a kept traceback, the socket may be finalized before it.
             weakref.finalize(self, self._sock.close)
-            _limit(self._sock, deadline)
+            limit(self._sock, deadline)
             self._sock.connect(str(self._reach.socket))
-        _limit(self._sock, deadline)
+        limit(self._sock, deadline)
         self._sock.sendall(request)
         return _receive(self._sock, deadline)
 
@@ -165,13 +166,6 @@ def _authorization(login: str) -> str:
     return f"Authorization: Basic {base64.b64encode(login.encode()).decode()}\r\n"
 
 
-def _limit(sock: socket.socket, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    sock.settimeout(left)
-
-
 def _receive(sock: socket.socket, deadline: float) -> bytes:
     """The body of one HTTP answer."""
     data = bytearray()
@@ -194,7 +188,7 @@ def _receive(sock: socket.socket, deadline: float) -> bytes:
 
 
 def _more(sock: socket.socket, deadline: float) -> bytes:
-    _limit(sock, deadline)
+    limit(sock, deadline)
     data = sock.recv(65536)
     if not data:
         raise ConnectionResetError

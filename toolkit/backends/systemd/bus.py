@@ -18,6 +18,7 @@ from jeepney.low_level import HeaderFields, Message, MessageType, Parser, SizeLi
 from jeepney.wrappers import DBusAddress, new_method_call
 
 from toolkit.backends import NotRunningError
+from toolkit.backends.deadline import limit
 from toolkit.errors import BackendError, RefusedError
 
 BUS = "org.freedesktop.DBus"
@@ -194,7 +195,7 @@ class Bus:
             return
         sock = socket.socket(socket.AF_UNIX)
         weakref.finalize(self, sock.close)
-        _limit(sock, deadline)
+        limit(sock, deadline)
         try:
             sock.connect(self._path)
         except TimeoutError:
@@ -259,7 +260,7 @@ class Bus:
 
     def _send(self, data: bytes, deadline: float) -> None:
         sock = self._live()
-        _limit(sock, deadline)
+        limit(sock, deadline)
         try:
             sock.sendall(data)
         except TimeoutError:
@@ -269,7 +270,7 @@ class Bus:
 
     def _read(self, deadline: float) -> bytes:
         sock = self._live()
-        _limit(sock, deadline)
+        limit(sock, deadline)
         try:
             data = sock.recv(_READ)
         except TimeoutError:
@@ -284,13 +285,6 @@ class Bus:
         if self._sock is None:
             raise LostError("the connection to the message bus is gone", self._hint)
         return self._sock
-
-
-def _limit(sock: socket.socket, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    sock.settimeout(left)
 
 
 def _answer(message: Message, call: Call) -> tuple[Any, ...] | FaultError | DeniedError:
