@@ -89,6 +89,12 @@ def test_what_others_did_is_told(found, case):
     assert found(unit("new"), lies_there, *begun) == [words]
 
 
+def test_a_link_is_told_whatever_it_leads_to(found, paths, tmp_path):
+    (tmp_path / "elsewhere").write_text(unit("new"))
+    paths.unit("alice").symlink_to(tmp_path / "elsewhere")
+    assert found(unit("new"), None, (unit("new"), WHOLE)) == ["a symbolic link"]
+
+
 def test_an_edit_is_more_than_a_mode_or_a_file_that_is_gone():
     names = ("edited", "unreadable", "missing", "of mode 0644, not 0600")
     assert in_text(Edited(Path(name), name) for name in names) == {Path("edited"), Path("unreadable")}

@@ -45,7 +45,7 @@ def amiss(file: RenderedFile) -> str:
     """What keeps a file from being in place as it is to be, in words; "" where it is."""
     try:
         text = file.path.read_text(encoding="utf-8")
-        found = file.path.stat()
+        found = file.path.lstat()
     except FileNotFoundError:
         return _MISSING
     except PermissionError:
@@ -54,6 +54,8 @@ def amiss(file: RenderedFile) -> str:
         return _UNREADABLE
     if text != file.content:
         return _EDITED
+    if stat.S_ISLNK(found.st_mode):
+        return "a symbolic link"
     if stat.S_IMODE(found.st_mode) != file.mode:
         return f"of mode {stat.S_IMODE(found.st_mode):04o}, not {file.mode:04o}"
     try:
