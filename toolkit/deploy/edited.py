@@ -1,5 +1,6 @@
 """Files that are not as an earlier deploy left them, and that a deploy puts back."""
 
+import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,10 @@ def amiss(file: RenderedFile) -> str:
         return _UNREADABLE
     if text != file.content:
         return _EDITED
+    return _amiss_but_for_its_text(file, found)
+
+
+def _amiss_but_for_its_text(file: RenderedFile, found: os.stat_result) -> str:
     if stat.S_ISLNK(found.st_mode):
         return "a symbolic link"
     if stat.S_IMODE(found.st_mode) != file.mode:

@@ -82,9 +82,11 @@ def steady(paths: FleetPaths, views: Sequence[BotView], backend: Backend) -> lis
 
 def compared(before: BotView, now: BotView) -> BotView:
     """A bot that was ready, as it is now, with what happened in between. Pure."""
-    if now.pid == before.pid and now.state not in DOWN:
-        return now
     last = now.details.get("last_exit") or {}
+    # Other commands may act meanwhile.
+    asked = last.get("kind") == "stopped" and last != before.details.get("last_exit")
+    if asked or (now.pid == before.pid and now.state not in DOWN):
+        return now
     reason = now.reason or last.get("reason")
     return replace(
         now,
