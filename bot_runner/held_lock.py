@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from toolkit.errors import OddFileError
-from toolkit.files import open_regular
+from toolkit.regular_files import open_regular
 
 _MOST_BYTES = 65536
 _PATIENCE = 3

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.errors import NoRoomError, ToolkitError
-from toolkit.files import FULL, free_bytes, make_private, refuse_odd
+from toolkit.files import FULL, free_bytes, make_private
+from toolkit.regular_files import refuse_odd
 
 BUSY_S = 5.0
 # What SQLite keeps beside a database: https://sqlite.org/tempfiles.html

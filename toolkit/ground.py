@@ -11,8 +11,9 @@ from typing import Any
 
 from toolkit import shell
 from toolkit.errors import RefusedError, ToolkitError
-from toolkit.files import make_private, open_regular
+from toolkit.files import make_private
 from toolkit.paths import FleetPaths
+from toolkit.regular_files import open_regular
 from toolkit.render.folders import Folder
 
 _GROUPADD_S = 30.0

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from toolkit.errors import OddFileError, printable
-from toolkit.files import open_regular
+from toolkit.regular_files import open_regular
 from toolkit.secrets import redact
 
 # Bytes that are looked through from the end.

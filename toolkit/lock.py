@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.errors import RefusedError
-from toolkit.files import make_private, open_regular
+from toolkit.files import make_private
+from toolkit.regular_files import open_regular
 from toolkit.revisions import actor, now
 
 

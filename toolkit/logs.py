@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from toolkit.errors import OddFileError, UsageError
-from toolkit.files import open_regular
+from toolkit.regular_files import open_regular
 
 POLL_S = 0.2
 # Characters of a line, and of all that belongs to one record: what is beyond is left out.

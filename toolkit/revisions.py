@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from toolkit import db
 from toolkit.errors import OddFileError, ToolkitError
-from toolkit.files import read_regular
 from toolkit.paths import TYPE_NAME, FleetPaths, is_bot_name
 from toolkit.place import PLACES
+from toolkit.regular_files import read_regular
 from toolkit.render import RenderedFile
 from toolkit.render.supervisord_marks import with_enabled
 

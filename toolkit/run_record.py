@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 
 from toolkit.errors import OddFileError
-from toolkit.files import read_regular
 from toolkit.processes import arguments
+from toolkit.regular_files import read_regular
 
 VERSION = 1
 # Bytes; a record has some hundred.

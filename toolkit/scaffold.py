@@ -6,8 +6,9 @@ import stat
 from pathlib import Path
 
 from toolkit.errors import OddFileError, RefusedError, SecretError, UsageError
-from toolkit.files import in_the_way, read_regular, write_atomically
+from toolkit.files import in_the_way, write_atomically
 from toolkit.paths import FLEET_NAME
+from toolkit.regular_files import read_regular
 from toolkit.secrets import checked
 from toolkit.templates import template_folder
 

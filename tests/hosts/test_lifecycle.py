@@ -215,7 +215,8 @@ def test_down_and_up(operator):
     assert operator.json("down") == {"version": 1, "fleet": operator.fleet, "was_running": True}
     assert set(operator.states().values()) == {"STOPPED"}
     assert operator.json("down")["was_running"] is False
-    operator.run("bot", "status")
+    told = operator.run("bot", "status", code=3).stdout
+    assert told.count("  hint: ") == len(RUNNING), told
     operator.run("up")
     assert operator.states() == RUNNING
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit import files
+from toolkit import files, regular_files
 from toolkit.errors import OddFileError, RefusedError
 from toolkit.lock import changing
 
@@ -106,21 +106,21 @@ def odd(request, short_dir):
 def test_what_is_no_regular_file_is_told_apart_at_once(odd, flags):
     path, words = odd
     with pytest.raises(OddFileError) as caught:
-        files.open_regular(path, flags)
+        regular_files.open_regular(path, flags)
     assert caught.value.message == f"{path} is {words}, not a file"
     with pytest.raises(OddFileError, match=words):
-        files.refuse_odd(path)
+        regular_files.refuse_odd(path)
 
 
 def test_a_file_is_read_up_to_a_size(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 10)
-    assert files.read_regular(path, 10) == b"x" * 10
+    assert regular_files.read_regular(path, 10) == b"x" * 10
     os.truncate(path, 50 * 10**9)
     with pytest.raises(OddFileError, match="more than 10 bytes"):
-        files.read_regular(path, 10)
+        regular_files.read_regular(path, 10)
     (tmp_path / "link").symlink_to(path)
-    with open(files.open_regular(tmp_path / "link", follow=True), "rb") as file:
+    with open(regular_files.open_regular(tmp_path / "link", follow=True), "rb") as file:
         assert file.read(3) == b"xxx"
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toolkit.errors import OddFileError, UsageError, printable
-from toolkit.files import open_regular
 from toolkit.fleet import yaml_tree
 from toolkit.fleet.model import Source
+from toolkit.regular_files import open_regular
 from toolkit.secrets import holds_token
 
 MAX_BYTES = 16 * 2**20

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.errors import OddFileError, SecretError
-from toolkit.files import open_regular
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.report import line_of
 from toolkit.fleet.sources import Document
 from toolkit.fleet.yaml_tree import Path
+from toolkit.regular_files import open_regular
 from toolkit.secrets import MAX_TOKEN_BYTES, TokenReference, bot_id, checked
 
 

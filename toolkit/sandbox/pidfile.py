@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.errors import OddFileError, RefusedError, ToolkitError, UsageError
-from toolkit.files import open_regular, read_regular, remove, write_atomically
+from toolkit.files import remove, write_atomically
+from toolkit.regular_files import open_regular, read_regular
 
 STOP_DEADLINE = 10.0
 # struct flock: type, whence, start, length, pid.

@@ -16,7 +16,8 @@ from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from toolkit.errors import OddFileError, ToolkitError, UsageError
-from toolkit.files import open_regular, read_regular, write_atomically
+from toolkit.files import write_atomically
+from toolkit.regular_files import open_regular, read_regular
 from toolkit.sandbox import pidfile
 
 EXTRA_HINT = "pip install 'bot-toolkit[sandbox]'"

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from toolkit.errors import OddFileError
-from toolkit.files import open_folder, read_regular, remove, sync_folder, write_atomically
+from toolkit.files import remove, sync_folder, write_atomically
+from toolkit.regular_files import open_folder, read_regular
 from toolkit.spool import records
 
 # A retry waits for the disk: more at once would not be done within the time that a call has.
