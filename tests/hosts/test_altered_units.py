@@ -210,6 +210,27 @@ def test_what_a_deploy_puts_back_is_named_before_and_after(admin):
     assert admin.faults() == {}
 
 
+def test_what_was_disabled_or_enabled_by_others_is_told_and_put_back(admin):
+    target = f"bot-{admin.fleet}.target"
+    admin.run("admin", "stop-bot", "carol")
+    before, wants = admin.pids(), f"{admin.units}/{target}.wants"
+    admin.systemctl("disable", admin.unit("bob"), target)
+    admin.systemctl("enable", admin.unit("carol"))
+    names = {
+        f"{wants}/{admin.unit('bob')}": "disabled",
+        f"{wants}/{admin.unit('carol')}": "enabled",
+        f"{admin.units}/{target}": "disabled",
+    }
+    assert list(admin.faults()) == [":boot", "bob:enabled", "carol:enabled"]
+    for command, code in (("plan", 3), ("deploy", 0)):
+        told = json.loads(admin.run(command, "--json", code=code).stdout)["put_back"]
+        assert {one["path"]: one["found"] for one in told} == names, command
+    assert admin.pids() == before
+    assert admin.faults() == {}
+    assert "nothing to do" in admin.run("deploy").stdout
+    admin.run("admin", "start-bot", "carol")
+
+
 def test_a_unit_whose_limits_changed_live_is_not_told_as_edited(admin):
     admin.edit('"bots.echo:build"}\n', '"bots.echo:build"}\n    limits: {tasks: 77}\n')
     try:

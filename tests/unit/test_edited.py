@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from toolkit import revisions
-from toolkit.deploy.edited import Edited, edited, in_text
+from toolkit.backends.supervisord import Supervisord
+from toolkit.botfile import App, BotFile, Files
+from toolkit.deploy.edited import Edited, edited, in_text, kept_otherwise
+from toolkit.deploy.plan import InForce, Wanted
+from toolkit.lifecycle import State
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
@@ -93,6 +97,33 @@ def test_a_link_is_told_whatever_it_leads_to(found, paths, tmp_path):
     (tmp_path / "elsewhere").write_text(unit("new"))
     paths.unit("alice").symlink_to(tmp_path / "elsewhere")
     assert found(unit("new"), None, (unit("new"), WHOLE)) == ["a symbolic link"]
+
+
+@pytest.mark.parametrize(
+    ("state", "held", "enabled", "words"),
+    [
+        (State.RUNNING, False, True, []),
+        (State.RUNNING, False, False, ["disabled"]),
+        (State.BACKOFF, False, False, ["disabled"]),
+        (State.STOPPED, False, False, []),
+        (State.STOPPED, True, False, []),
+        (State.STOPPED, True, True, ["enabled"]),
+        (State.RUNNING, True, True, ["enabled"]),
+    ],
+)
+def test_of_a_bot_that_comes_up_with_its_supervisor_otherwise_it_is_told(paths, state, held, enabled, words):
+    path = paths.unit("alice")
+    path.write_text(unit("new", str(enabled).lower()))
+    files = Files(state="/s", socket="/s/c", run_record="/s/r", log="/s/l")
+    app = App(kind="async", target="m:f")
+    bot = BotFile(
+        fleet="demo", name="alice", type="t", backend="supervisord", app=app, directory="/", files=files
+    )
+    wanted = {"alice": Wanted("t", "u", bot, held=held), "new": Wanted("t", "u", bot)}
+    have = {"alice": InForce(state, "u", "f")}
+    found = kept_otherwise(Supervisord(paths), wanted, have, ())
+    assert [(one.path, one.found) for one in found] == [(path, each) for each in words]
+    assert kept_otherwise(Supervisord(paths), wanted, have, {path}) == []
 
 
 def test_an_edit_is_more_than_a_mode_or_a_file_that_is_gone():

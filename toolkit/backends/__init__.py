@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol
 
 from toolkit.backends.altered import Alteration
@@ -25,6 +26,8 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
+# What a file says of whether its bot comes up with the supervisor.
+ENABLED, DISABLED = "enabled", "disabled"
 UP = (Phase.STARTING, Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING)
 # Seconds in which bots must have stopped whose own time to drain is not known.
 STOP_S = 630.0
@@ -140,6 +143,17 @@ class Backend(Protocol):
 
     def keep(self, bots: Sequence[str], *, enabled: bool) -> None:
         """Have bots come up with the supervisor from now on, or not. Running bots stay untouched."""
+        ...
+
+    def kept_otherwise(self, bots: Mapping[str, bool]) -> dict[Path, str]:
+        """The files that have bots come up with the supervisor though they are not to, or that fail to.
+
+        Parameters:
+            bots: whether each is to come up.
+
+        Returns:
+            What each file says, in a word; the next reload with these bots, or a unit put in place, mends it.
+        """
         ...
 
     def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:

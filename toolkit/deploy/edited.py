@@ -2,12 +2,15 @@
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit import ground
+from toolkit.backends import Backend
+from toolkit.deploy.plan import InForce, Wanted
 from toolkit.errors import ToolkitError
+from toolkit.lifecycle import DOWN
 from toolkit.render import RenderedFile
 from toolkit.render.folders import Folder
 from toolkit.render.supervisord_marks import with_enabled
@@ -110,6 +113,24 @@ def moved(
         for path, words in found.items()
         if path not in unmade
     ]
+
+
+def kept_otherwise(
+    backend: Backend, wanted: Mapping[str, Wanted], have: Mapping[str, InForce], but: Collection[Path]
+) -> list[Edited]:
+    """What has bots come up with the supervisor that an operator stopped, or has not those that run.
+
+    Those that are down are another matter: that may be how the fleet was taken down.
+
+    Parameters:
+        but: the files that are put back anyway.
+    """
+    bots = {
+        bot: not want.held
+        for bot, want in wanted.items()
+        if (found := have.get(bot)) and (want.held or found.state not in DOWN)
+    }
+    return [Edited(path, words) for path, words in backend.kept_otherwise(bots).items() if path not in but]
 
 
 def in_text(found: Iterable[Edited]) -> set[Path]:

@@ -8,7 +8,7 @@ from toolkit import ground, revisions
 from toolkit.backends import Backend
 from toolkit.backends.altered import Alteration, refuse_masked
 from toolkit.deploy.apply import apply, await_coming, confirm, launch
-from toolkit.deploy.edited import Edited, edited, in_text, moved
+from toolkit.deploy.edited import Edited, edited, in_text, kept_otherwise, moved
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
@@ -55,12 +55,13 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         missed = _missed(prepared, found, history.written())
         have = in_force(paths, history.applied(), kinds, backend, in_text(missed))
+        links = kept_otherwise(backend, prepared.wanted, have, {one.path for one in missed})
         steps = plan(prepared.wanted, have)
         by_path = {file.path: file for file in prepared.files}
         remove_unfinished(by_path)
-        changed = list(found)
-        work = Work(prepared, backend, history, options, by_path, have, altered, hold.tell, touched=changed)
-        report = Report(steps, altered=altered, edited=missed, touched=work.touched)
+        work = Work(prepared, backend, history, options, by_path, have, altered, links, hold.tell)
+        work.touched.extend(found)
+        report = Report(steps, altered=altered, edited=[*missed, *links], touched=work.touched)
         history.claim(fleet.file)
         number = history.holding(prepared.files) if alive else None
         if number and all(step.action is Action.NOTHING for step in steps):
@@ -150,5 +151,6 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> Foreseen:
     refuse_masked(altered)
     kinds = {bot: want.type for bot, want in wanted.items()}
     missed = _missed(prepared, ground.look(paths, prepared.folders), written)
-    steps = plan(wanted, in_force(paths, applied, kinds, backend, in_text(missed)))
-    return Foreseen(steps, altered, missed)
+    have = in_force(paths, applied, kinds, backend, in_text(missed))
+    links = kept_otherwise(backend, wanted, have, {one.path for one in missed})
+    return Foreseen(plan(wanted, have), altered, [*missed, *links])

@@ -88,6 +88,7 @@ class Work:
         by_path: the rendered files.
         found: what was in force for each bot.
         altered: what others had done to units.
+        links: what has bots come up with the supervisor, or not, against what is wanted.
         at: called with what it is at, in words for whoever is refused meanwhile.
         revision: the number of what is being put in force; 0 where nothing is.
         staged: the files that are on disk, and wait to be put in place.
@@ -100,6 +101,7 @@ class Work:
     by_path: dict[Path, RenderedFile]
     found: Mapping[str, InForce]
     altered: Sequence[Alteration]
+    links: Sequence[Edited] = ()
     at: Callable[[str], None] = _silent
     revision: int = 0
     touched: list[Path] = field(default_factory=list)
@@ -152,8 +154,9 @@ class Work:
         touched = any(path.parent == self.paths.units for path in self.touched)
         due = any(step.unit_changed or step.action in (Action.LIMIT, Action.REMOVE) for step in steps)
         unread = any(one.kind is Kind.UNREAD for one in self.altered)
-        if touched or due or unread:
+        if touched or due or unread or self.links:
             self.backend.reload([bot for bot, want in self.prepared.wanted.items() if not want.held])
+            self.touched.extend(one.path for one in self.links)
 
     def stop_s(self, bots: Sequence[str]) -> float:
         """Seconds in which bots must have stopped: the longest that one has to drain, by old file and new."""

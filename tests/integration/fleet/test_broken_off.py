@@ -121,6 +121,19 @@ def test_what_a_deploy_puts_back_is_named_before_and_after(up):
     up.run("verify")
 
 
+def test_a_bot_that_would_not_come_up_again_is_told_and_put_back(up):
+    before, unit = up.pids(), up.home / "units/test-bob.conf"
+    unit.write_text(unit.read_text().replace("autostart=true", "autostart=false"))
+    assert up.run("plan", code=3).stdout.splitlines() == [
+        f"put back {unit}: disabled",
+        "3 no-op; 1 file put back",
+    ]
+    assert up.run("deploy").stdout.startswith(f"put back {unit}: disabled\n1 file put back; ")
+    assert up.pids() == before
+    up.run("verify")
+    assert "nothing to do" in up.run("deploy").stdout
+
+
 def test_files_that_are_gone_are_put_back_without_a_restart(up):
     before = up.pids()
     (up.home / "units/test-bob.conf").unlink()
@@ -138,9 +151,10 @@ def test_a_bot_with_an_edited_unit_is_restarted_though_a_deploy_was_killed_after
         assert killed(alone, left, "deploy")
         left += 1
     assert alone.pids() == before
-    told = alone.json("verify", code=3)["checks"]
-    (one,) = [one for one in told if one["check"] == "in-force" and one["outcome"] == "failed"]
-    assert one["hint"] == "`toolkit deploy` restarts it"
+    told = {one["check"]: one for one in alone.json("verify", code=3)["checks"]}
+    assert told["revision"]["hint"] == "`toolkit deploy` goes on from there"
+    words = "its unit was edited and put back, and it was not restarted since"
+    assert told["in-force"]["found"] == f"{words}: see `revision`"
     assert alone.json("plan", code=3)["put_back"] == []
     assert "1 restart" in alone.run("deploy").stdout
     assert alone.pids() != before

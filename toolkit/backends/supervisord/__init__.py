@@ -4,9 +4,11 @@ import math
 import stat
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
-from toolkit.backends import Phase, UnitStatus
+from toolkit.backends import DISABLED, ENABLED, Phase, UnitStatus
 from toolkit.backends.altered import Alteration
 from toolkit.backends.supervisord import configuration, rpc
 from toolkit.backends.supervisord.ownership import bot_of
@@ -177,6 +179,17 @@ class Supervisord:
             wanted = with_enabled(text, enabled)
             if wanted != text:
                 write_atomically(path, wanted, stat.S_IMODE(path.stat().st_mode))
+
+    def kept_otherwise(self, bots: Mapping[str, bool]) -> dict[Path, str]:
+        """Units that say otherwise themselves; one that is not there says nothing."""
+        found = {}
+        for bot, enabled in bots.items():
+            path = self._paths.unit(bot)
+            with suppress(OSError):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                if with_enabled(text, enabled) != text:
+                    found[path] = DISABLED if enabled else ENABLED
+        return found
 
     def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:
         """None: supervisord's limits are those of a process's start."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from toolkit.backends import STOP_S, UP, NotRunningError, Phase, UnitStatus
+from toolkit.backends import DISABLED, ENABLED, STOP_S, UP, NotRunningError, Phase, UnitStatus
 from toolkit.backends.altered import Alteration
 from toolkit.backends.systemd import where
 from toolkit.backends.systemd.altered import altered, is_masked
@@ -139,6 +139,20 @@ class Systemd:
         if self._wish(bots if enabled else (), () if enabled else bots):
             self._manager.reload()
 
+    def kept_otherwise(self, bots: Mapping[str, bool]) -> dict[Path, str]:
+        """Links from the target to bots that are there, or not, against what is to be; and its own."""
+        linked = self._linked()
+        links = {bot: self._wants / self._paths.service(bot) for bot in bots}
+        found = {
+            links[bot]: DISABLED if enabled else ENABLED
+            for bot, enabled in bots.items()
+            if enabled is not (bot in linked)
+        }
+        target = self._paths.units / self._paths.target
+        if any(bots.values()) and not any(self._paths.units.glob(f"*.wants/{target.name}")):
+            found[target] = DISABLED
+        return found
+
     def add(self, bot: str) -> None:
         """Nothing more: a unit that was read is in force."""
 
@@ -207,8 +221,11 @@ class Systemd:
 
     def _linked(self) -> set[str]:
         """The bots that the target wants: systemd.unit(5), the folder of links beside it."""
-        folder = self._paths.units / f"{self._paths.target}.wants"
-        return self._bots(folder.glob(self._paths.service("*")))
+        return self._bots(self._wants.glob(self._paths.service("*")))
+
+    @property
+    def _wants(self) -> Path:
+        return self._paths.units / f"{self._paths.target}.wants"
 
     def _is_ours(self, bot: str, row: Listed) -> bool:
         """Whether a loaded unit is the fleet's: another's may be called as one of ours would be."""
