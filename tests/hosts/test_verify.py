@@ -314,6 +314,13 @@ def test_a_users_own_manager_is_checked_too(new_host):
     host.run("toolkit", "sandbox", "--detach", user="admin")
     host.run("toolkit", "-f", fleet, "up", user="admin")
     assert failed_checks(host, fleet, "admin") == {}
+    # As under cron or sudo, which make no session of it.
+    bare = 'runuser -u admin -- env -u XDG_RUNTIME_DIR PATH="$PATH" toolkit -f "$1" verify --json || true'
+    assert json.loads(host.sh(bare, fleet))["failed"] == 0
     host.run("loginctl", "disable-linger", "admin")
     (check,) = failed_checks(host, fleet, "admin").items()
     assert check == (":boot", "the user's manager ends with the last login")
+    host.sh("systemctl stop user@$(id -u admin).service")
+    told = [one for one in json.loads(host.sh(bare, fleet))["checks"] if one["outcome"] == "failed"]
+    assert [one["check"] for one in told] == ["boot"]
+    host.run("sh", "-c", told[0]["hint"].strip("`"))

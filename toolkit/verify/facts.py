@@ -134,6 +134,7 @@ _SPACE = (
     _EACH + """echo "$i|$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')"""
     """ $(df -Pi "$f" 2>/dev/null | awk 'NR==2 {print $4}')"; done"""
 )
+_OF_USER = 'XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}" exec systemctl --user "$@"'
 _HOST = """
 echo "now=$(date +%s)"
 sed -n 's/^\\(MemTotal\\|MemAvailable\\): *\\([0-9]*\\) kB/\\1=\\2/p' /proc/meminfo
@@ -144,7 +145,7 @@ command -v timedatectl >/dev/null && timedatectl show -p CanNTP -p NTP -p NTPSyn
 for u in supervisor supervisord; do echo "enabled:$u=$(systemctl is-enabled $u.service 2>/dev/null)"; done
 echo "user=$(id -un)"
 [ ! -e "/var/lib/systemd/linger/$(id -un)" ] || echo linger=yes
-systemctl "$@" show --property=DefaultTasksMax 2>/dev/null
+"$@" show --property=DefaultTasksMax 2>/dev/null
 true
 """
 
@@ -245,7 +246,7 @@ def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _machine(host: Host, wanted: Expected) -> dict[str, str]:
-    told = _printed(host, _HOST, _own(wanted)).splitlines()
+    told = _printed(host, _HOST, _systemctl(wanted)).splitlines()
     facts = dict(line.split("=", 1) for line in told if "=" in line)
     for folder, space in _each(host, _SPACE, [folder for folder in (wanted.home, wanted.logs) if folder]):
         facts[f"free:{folder}"], _, facts[f"inodes:{folder}"] = space.partition(" ")
@@ -274,9 +275,9 @@ def _pythons(host: Host, users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield told.partition(":")[2], words
 
 
-def _own(wanted: Expected) -> Sequence[str]:
-    """What has systemctl ask the fleet's manager."""
-    return () if wanted.is_system else ("--user",)
+def _systemctl(wanted: Expected) -> list[str]:
+    """What asks the fleet's manager: a user's own also where nobody said how, as under sudo or cron."""
+    return ["systemctl"] if wanted.is_system else ["sh", "-c", _OF_USER, "sh"]
 
 
 def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
@@ -286,7 +287,7 @@ def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
     names = [wanted.target, *(bot.unit.path.rpartition("/")[2] for bot in wanted.bots)]
     found: dict[str, dict[str, str]] = {}
     for start in range(0, len(names), _CHUNK):
-        done = ask(host, ["systemctl", *_own(wanted), "show", "--", *names[start : start + _CHUNK]])
+        done = ask(host, [*_systemctl(wanted), "show", "--", *names[start : start + _CHUNK]])
         for block in done.stdout.split("\n\n"):
             properties = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
             found[properties.get("Id", "")] = properties

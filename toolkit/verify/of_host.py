@@ -90,7 +90,9 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
     supervision = {view["supervisor"] for view in facts.views.values()}
     command = systemd_marks.systemctl(is_system=wanted.is_system)
     service = "" if wanted.target or not wanted.is_system else _service(facts)
-    state = facts.units.get(wanted.target, {}).get("ActiveState", "unknown") if wanted.target else ""
+    if wanted.target and wanted.target not in facts.units and not _lingers(wanted, facts):
+        return skipped("the user's manager does not run: see `boot`")
+    state = facts.units.get(wanted.target, {}).get("ActiveState", "")
     return mended(
         (
             "it does not run" if Supervision.NOT_RUNNING in supervision else "",
@@ -107,6 +109,11 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
     )
 
 
+def _lingers(wanted: Expected, facts: Facts) -> bool:
+    """Whether the manager is there also when nobody is logged in."""
+    return wanted.is_system or facts.host.get("linger") == "yes"
+
+
 def _service(facts: Facts) -> str:
     """What the machine's supervisord is called as a service: by Debian's package, or by others."""
     known = [name for name in _SERVICES if facts.host.get(f"enabled:{name}", "") not in ("", "not-found")]
@@ -120,14 +127,14 @@ def _boot(wanted: Expected, facts: Facts) -> Verdict:
         command = systemd_marks.systemctl(is_system=wanted.is_system)
         if "masked" in (state, found.get("LoadState")):
             return judged(f"{wanted.target} is masked", hint=systemd_marks.unmask(command, wanted.target))
-        lingers = wanted.is_system or facts.host.get("linger") == "yes"
+        off = found and state != "enabled"
         return mended(
             (
-                "" if state == "enabled" else f"{wanted.target} is {state or 'not enabled'}",
+                f"{wanted.target} is {state or 'not enabled'}" if off else "",
                 f"`{command} enable {wanted.target}`",
             ),
             (
-                "" if lingers else "the user's manager ends with the last login",
+                "" if _lingers(wanted, facts) else "the user's manager ends with the last login",
                 f"`loginctl enable-linger {facts.host.get('user', '')}`",
             ),
         )
