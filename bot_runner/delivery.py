@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bot_runner.clock import now
 from bot_runner.pacing import growing, jittered
 from bot_runner.vitals import Vitals
+from toolkit.clock import now
 from toolkit.spool import Entry, Spool, SpoolError
 
 # After so many deaths with the same update in its handler it is taken for their cause.

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from bot_runner import runs
-from bot_runner.clock import now
 from bot_runner.failure import BotFailedError
 from toolkit import run_record
 from toolkit.botfile import Restart
+from toolkit.clock import now
 from toolkit.run_record import LastExit, RunRecord
 
 _log = logging.getLogger("bot_runner")

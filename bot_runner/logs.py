@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bot_runner.clock import rfc3339
 from bot_runner.redaction import Redactor
 from toolkit.botfile import Log
+from toolkit.clock import rfc3339
 
 MAX_QUEUED = 10_000
 MAX_LINE = 64 * 1024

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from bot_runner.clock import now
+from toolkit.clock import now
 from toolkit.health import Sample, Verdict
 from toolkit.lifecycle import State, may_follow
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     "toolkit": 0,
     "toolkit.errors": 0,
+    "toolkit.clock": 1,
     "toolkit.files": 1,
     "toolkit.fleet": 1,
     "toolkit.botfile": 1,
@@ -74,6 +75,7 @@ LAYERS = {
 # All that a runner may load of the toolkit: it must start quickly and stay small.
 RUNNER_MAY_IMPORT = {
     "botfile",
+    "clock",
     "errors",
     "files",
     "health",

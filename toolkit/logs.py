@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from toolkit.clock import rfc3339
 from toolkit.errors import OddFileError, UsageError
 from toolkit.regular_files import open_regular
 
@@ -20,7 +21,8 @@ POLL_S = 0.2
 # Characters of a line, and of all that belongs to one record: what is beyond is left out.
 _LONGEST = 1_000_000
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]+Z) ([A-Z]+) ([^:]*): (.*)")
-_INDENT = "    "
+# Of each line that continues a record.
+INDENT = "    "
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -51,9 +53,9 @@ class Line:
 
 def _indented(lines: list[str]) -> list[str]:
     """Lines as runners continue a record in a log of text, where they are not so yet."""
-    if all(line.startswith(_INDENT) for line in lines):
+    if all(line.startswith(INDENT) for line in lines):
         return lines
-    return [_INDENT + line for line in lines]
+    return [INDENT + line for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,11 @@ def parse_since(text: str, now: datetime) -> str:
     """
     age = _AGO.fullmatch(text)
     try:
-        if age:
-            at = now - timedelta(**{_UNITS[age[2]]: int(age[1])})
-        else:
-            at = datetime.fromisoformat(text)
-            at = at.astimezone(UTC)
+        at = now - timedelta(**{_UNITS[age[2]]: int(age[1])}) if age else datetime.fromisoformat(text)
+        return rfc3339(at.timestamp())
     except (ValueError, OverflowError):
         hint = "give an age such as 10m, or a time such as 2026-01-31T08:00:00Z"
         raise UsageError(f"--since {text}: neither an age nor a time", hint) from None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_line(bot: str, text: str) -> Line:

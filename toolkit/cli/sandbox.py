@@ -249,8 +249,6 @@ def _with_times(counters: "Counters") -> dict[str, Any]:
 
 
 def _rfc3339(seconds: Any) -> str | None:
-    from datetime import UTC, datetime
+    from toolkit.clock import rfc3339
 
-    if not seconds:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(seconds) if seconds else None
