@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from toolkit import shell
 from toolkit.backends.systemd.status import RESULTS
+from toolkit.clock import rfc3339
 from toolkit.errors import OddFileError, RefusedError, ToolkitError, printable
-from toolkit.logs import Filter, Line
+from toolkit.logs import INDENT, Filter, Line
 from toolkit.paths import FleetPaths
 from toolkit.secrets import redact
 from toolkit.view import BotView, is_untold, with_words
@@ -28,8 +29,14 @@ _FAILED = "MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c"
 # "Messages from a service have been suppressed": SD_MESSAGE_JOURNAL_DROPPED.
 _DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 _FIELDS = ",".join(("MESSAGE", "MESSAGE_ID", "PRIORITY", *_FROM, *_ABOUT))
-# By their numbers: syslog(3).
-_LEVELS = ("CRITICAL", "CRITICAL", "CRITICAL", "ERROR", "WARNING", "INFO", "INFO", "DEBUG")
+# By the numbers of syslog(3).
+_LEVELS = {
+    **dict.fromkeys("012", "CRITICAL"),
+    "3": "ERROR",
+    "4": "WARNING",
+    **dict.fromkeys("56", "INFO"),
+    "7": "DEBUG",
+}
 # The runner writes `logger: message`, and each further line of a record with an indent.
 _TEXT = re.compile(r"([\w.<>-]+): (.*)", re.DOTALL)
 # So many errors of each bot are looked at, for the newest of each.
@@ -38,7 +45,6 @@ _ERRORS_EACH = 20
 _ERROR = re.compile(r"\S+ [A-Z]+ +error: ")
 _PERMIT = "run it as root, or join the group that may read journals: `usermod -aG systemd-journal USER`"
 _COMMAND = ("journalctl", "--quiet", "--all", "--output=json")
-_INDENT = "    "
 
 
 class Journal:
@@ -57,7 +63,9 @@ class Journal:
             self._argv += [f"--unit={service}" for service in self._bots]
         else:
             self._argv += _of_user(os.getuid(), list(self._bots))
-        self._about = "UNIT" if paths.is_system else "USER_UNIT"
+        # Anybody may write entries with a manager's fields; the journal itself says whose process wrote them.
+        manager, about = (0, "UNIT") if paths.is_system else (os.getuid(), "USER_UNIT")
+        self._by_manager = [f"_UID={manager}", *(f"{about}={service}" for service in self._bots)]
         self._cursor = ""
 
     def last(self, wanted: Filter, count: int | None) -> list[Line]:
@@ -112,12 +120,10 @@ class Journal:
         """
         found: dict[str, str] = {}
         argv = [*_COMMAND, f"--output-fields={_RESULT_FIELDS}", "--boot", "--reverse", _FAILED]
-        argv += [f"{self._about}={service}" for service in self._bots]
-        with closing(shell.lines(argv, silent_s=SILENT_S)) as batches:
-            for text in (text for batch in batches for text in batch):
-                entry = json.loads(text)
-                bot = next((self._bots[entry[name]] for name in _ABOUT if entry.get(name) in self._bots), "")
-                found.setdefault(bot, str(entry.get("UNIT_RESULT", "")))
+        with closing(shell.lines([*argv, *self._by_manager], silent_s=SILENT_S)) as batches:
+            for entry in (entry for batch in batches for entry in _entries(batch)):
+                if bot := self._bot(entry, _ABOUT):
+                    found.setdefault(bot, entry.get("UNIT_RESULT", ""))
                 if len(found) == len(self._bots):
                     break
         return found
@@ -132,33 +138,54 @@ class Journal:
         return {line.bot: redact(printable(line.message)) for line in found}
 
     def _parsed(self, texts: Iterable[str]) -> Iterator[Line]:
-        for text in texts:
-            try:
-                entry = json.loads(text)
-            except ValueError:  # not of the journal
-                continue
+        for entry in _entries(texts):
             # The first that is read backwards is the newest.
-            self._cursor = self._cursor or str(entry.get("__CURSOR", ""))
+            self._cursor = self._cursor or entry.get("__CURSOR", "")
             line = self._line(entry)
             if line:
                 yield line
 
-    def _line(self, entry: dict[str, Any]) -> Line | None:
-        own = next((entry[name] for name in _FROM if entry.get(name) in self._bots), None)
-        unit = own or next((entry[name] for name in _ABOUT if entry.get(name) in self._bots), None)
-        if unit is None and entry.get("MESSAGE_ID") == _DROPPED:
+    def _line(self, entry: dict[str, str]) -> Line | None:
+        own = self._bot(entry, _FROM)
+        bot = own or self._bot(entry, _ABOUT)
+        if bot is None and entry.get("MESSAGE_ID") == _DROPPED:
             # It is about all that the user runs, and told of the one that wrote next.
-            unit = next(iter(self._bots))
-        if unit is None:
+            bot = next(iter(self._bots.values()))
+        if bot is None:
             return None
-        text, level = _message(entry.get("MESSAGE")), _level(entry.get("PRIORITY"))
-        at = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, UTC)
-        ts = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        text, level = entry.get("MESSAGE", ""), _LEVELS.get(entry.get("PRIORITY", ""), "INFO")
+        ts = rfc3339(int(entry["__REALTIME_TIMESTAMP"]) / 1e6)
         match = _TEXT.fullmatch(text) if own else None
         logger = "" if own else "systemd"
         if match:
             logger, text = match[1], match[2]
-        return Line(ts, self._bots[unit], level, logger, text)
+        return Line(ts, bot, level, logger, text)
+
+    def _bot(self, entry: dict[str, str], names: Iterable[str]) -> str | None:
+        """The bot whose unit one of these fields names."""
+        return next((self._bots[entry[name]] for name in names if entry.get(name) in self._bots), None)
+
+
+def _entries(texts: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The entries that journalctl prints, each field as text."""
+    for text in texts:
+        try:
+            entry = json.loads(text)
+        except ValueError:  # not of the journal
+            continue
+        yield {name: _field(value) for name, value in entry.items()}
+
+
+def _field(value: Any) -> str:
+    """A field in journalctl's JSON as text: what is not UTF-8, or has control characters, comes as its bytes.
+
+    Any process may write an entry that has a field several times; that comes as a list, in no order.
+    """
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else ""
+    if all(isinstance(byte, int) for byte in value):
+        return bytes(value).decode(errors="replace")
+    return "\n".join(map(_field, value))
 
 
 def _of_user(uid: int, services: Sequence[str]) -> list[str]:
@@ -204,26 +231,15 @@ def _joined_backwards(lines: Iterator[Line]) -> Iterator[Line]:
     rests: dict[str, list[Line]] = {}
     for line in lines:
         rest = rests.setdefault(line.bot, [])
-        if not line.logger and line.message.startswith(_INDENT):
+        if not line.logger and line.message.startswith(INDENT):
             rest.append(line)
         elif rest and line.logger != "systemd":
-            yield replace(line, exception="\n".join(one.message[len(_INDENT) :] for one in reversed(rest)))
+            yield replace(line, exception="\n".join(one.message[len(INDENT) :] for one in reversed(rest)))
             rest.clear()
         else:
             yield line
     # Their heads are older than what was asked for, or gone.
     yield from (line for rest in rests.values() for line in rest)
-
-
-def _message(value: Any) -> str:
-    """Journal's JSON has numbers where a text is not UTF-8 or has control characters."""
-    if isinstance(value, list):
-        return bytes(value).decode(errors="replace")
-    return value if isinstance(value, str) else ""
-
-
-def _level(value: Any) -> str:
-    return _LEVELS[int(value)] if isinstance(value, str) and value in "01234567" else "INFO"
 
 
 def _seconds(text: str) -> int:
