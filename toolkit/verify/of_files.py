@@ -102,7 +102,8 @@ def _secret(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
         faults.append(f"{bot.secret} has mode {found.mode:04o}: others may use it")
     if found.user not in ("root", bot.user):
         faults.append(f"{bot.secret} belongs to {found.user}")
-    return judged(*faults, hint=f"`chown {owner} {path}`, and `chmod 600 {path}`")
+    own = "" if found.user == owner else f"`chown {owner} {path}`, and "
+    return judged(*faults, hint=f"{own}`chmod 600 {path}`")
 
 
 def _log(bot: Bot, facts: Facts) -> Verdict:
