@@ -26,11 +26,15 @@ class _Kind:
 
 
 class Fault(Enum):
-    """A class of faults. The caps are such that the first answer comes within 1 s of the server's return."""
+    """A class of faults. The caps are such that the first answer comes within 1 s of the server's return.
+
+    A try that gets no answer takes seconds itself, in which the kernel asks again each second where packets
+    are lost (tcp_syn_linear_timeouts of ip-sysctl, from Linux 6.5 on): only the pause behind it adds to that.
+    """
 
     NETWORK = _Kind("{api} cannot be reached", 0.1, 0.7)
     OCCUPIED = _Kind("no connection to {api} gets free", 0.1, 0.7)
-    TIMEOUT = _Kind("{api} does not answer", 0.1, 0.7)
+    TIMEOUT = _Kind("{api} does not answer", 0.1, 0.2)
     SERVER = _Kind("{api} is in trouble", 0.2, 0.7)
     GARBAGE = _Kind("the answer of {api} makes no sense", 0.2, 0.7)
     MISROUTED = _Kind("misrouted, 404: check `endpoint` and the proxy before it", 0.2, 0.7)
