@@ -81,6 +81,7 @@ RUNNER_MAY_IMPORT = {
     "health",
     "ipc",
     "lifecycle",
+    "processes",
     "regular_files",
     "run_record",
     "secrets",
@@ -131,7 +132,12 @@ def test_toolkit_imports_only_siblings_and_lower_layers(path):
             assert layer(imported) <= layer(module), f"{module} imports {imported}"
 
 
-@pytest.mark.parametrize("path", modules("bot_runner"), ids=dotted)
+def loaded_by_the_runner() -> list[Path]:
+    shared = [path for path in modules("toolkit") if {*dotted(path).split(".")[1:2]} & RUNNER_MAY_IMPORT]
+    return modules("bot_runner") + shared
+
+
+@pytest.mark.parametrize("path", loaded_by_the_runner(), ids=dotted)
 def test_the_runner_imports_little_of_the_toolkit(path):
     for imported in imports(path):
         if imported.startswith("toolkit."):

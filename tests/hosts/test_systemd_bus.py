@@ -10,12 +10,12 @@ import pytest
 from toolkit.backends import NotRunningError, Phase, backend
 from toolkit.backends.systemd.bus import MAX_PENDING, Bus, Call, FaultError
 from toolkit.backends.systemd.jobs import Jobs
-from toolkit.backends.systemd.limits import NO_LIMIT
 from toolkit.backends.systemd.manager import MANAGER, PATH, Manager, object_path
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import fleet_paths
 from toolkit.place import SYSTEM_SYSTEMD
 from toolkit.render import RenderedFile
+from toolkit.render.systemd_limits import NO_LIMIT
 from toolkit.render.systemd_marks import MARKER, description
 
 pytest_plugins = ("tests.hosts.fixtures",)

@@ -75,10 +75,10 @@ def test_files_that_are_no_certificate_are_told(certificate, tmp_path):
     cert, key = certificate
     (tmp_path / "none.pem").write_text("nothing")
     start = (TOOLKIT, "sandbox", "--port", 0)
-    told = run(*start, "--tls-cert", tmp_path / "none.pem", "--tls-key", key, code=1)
+    told = run(*start, "--tls-cert", tmp_path / "none.pem", "--tls-key", key, code=2)
     assert "none.pem" in told
     assert "PEM" in told
     assert "Traceback" not in told
-    told = run(*start, "--tls-cert", cert, "--tls-key", tmp_path / "missing", code=1)
+    told = run(*start, "--tls-cert", cert, "--tls-key", tmp_path / "missing", code=2)
     assert "No such file" in told
     assert "--tls-key" in run(*start, "--tls-cert", cert, code=2)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_architecture import RUNNER_MAY_IMPORT
+
 ROOT = Path(__file__).parents[2]
 OWN = Path(sys.executable).parent
 
@@ -72,17 +74,8 @@ def test_bots_run_and_restart_with_the_toolkit_and_its_database_deleted(installe
 
     try:
         package = next((installed.parent / "lib").glob("python3*/site-packages")) / "toolkit"
-        needed = {
-            "__init__.py",
-            "errors.py",
-            "botfile.py",
-            "run_record.py",
-            "lifecycle.py",
-            "secrets.py",
-            "files.py",
-        }
         for entry in package.iterdir():
-            if entry.name not in needed | {"ipc", "health.py", "spool"}:
+            if entry.stem not in RUNNER_MAY_IMPORT | {"__init__"}:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         for path in [installed / "toolkit", *home.glob("fleet.db*"), short_dir / "fleet.yaml"]:
             path.unlink()
