@@ -97,6 +97,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """How many of a thing there are, such as ``1 bot`` or ``3 bots``."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One fault in a fleet's files.
@@ -130,7 +135,7 @@ class InvalidFleetError(ToolkitError):
         problems = [
             replace(one, message=printable(one.message), hint=printable(one.hint)) for one in problems
         ]
-        count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
         lines = "".join(f"\n  {problem}" for problem in problems)
-        super().__init__(f"the fleet has {count}{lines}", "mend them and run `toolkit validate`")
+        hint = f"mend {'it' if len(problems) == 1 else 'them'} and run `toolkit validate`"
+        super().__init__(f"the fleet has {counted(len(problems), 'problem')}{lines}", hint)
         self.problems = problems

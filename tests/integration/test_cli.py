@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,42 @@ def test_errors_are_told_in_words_with_their_code(arguments, code, words):
     assert told.stderr.startswith("error: ")
     assert words in told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("group", [(), ("bot",), ("admin",), ("system",)])
+def test_where_nothing_is_asked_for_the_help_is_told(group):
+    told = toolkit(*group)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(f"{' '.join(['Usage: toolkit', *group])} [OPTIONS] COMMAND")
+    assert "hint:" not in told.stderr
+
+
+def test_what_groups_say_of_their_commands_is_whole():
+    for group in ((), ("bot",), ("admin",), ("system",), ("sandbox",)):
+        assert "..." not in toolkit(*group, "--help").stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "painted"),
+    [({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colour_is_for_terminals_that_want_it(settings, painted):
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm"} | settings
+    command = [TOOLKIT, "-f", "/nowhere", "plan"]
+    subprocess.run(command, stderr=theirs, env=environment, timeout=60, check=False)
+    assert (b"\x1b" in os.read(ours, 1000)) is painted
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_things_are_counted_in_words_that_fit(tmp_path):
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("version: 1\nfleet: one\ntypes: {e: {app: {exec: [/bin/true]}}}\nbots: {a: {type: e}}\n")
+    assert toolkit("-f", fleet, "validate").stdout.endswith("fleet one is valid: 1 bot of 1 type\n")
+    fleet.write_text("version: 1\nfleet: One\n")
+    assert "1 problem\n" in (told := toolkit("-f", fleet, "validate").stderr)
+    assert told.endswith("hint: mend it and run `toolkit validate`\n")
 
 
 def test_all_faults_of_a_file_are_told_at_once_and_as_json(tmp_path):

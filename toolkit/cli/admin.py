@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from toolkit.view import BotView
 
 Finish = Annotated[float, seconds_option("--wait", "Seconds in which updates under way must be finished.")]
+Resume = Annotated[float, seconds_option("--wait", "Seconds in which a bot must be at work again.")]
 app = typer.Typer(help="Start, stop, restart and pause bots.", no_args_is_help=True)
 
 
@@ -95,7 +96,7 @@ def pause_bot(
 
 @app.command("resume-bot")
 def resume_bot(
-    context: typer.Context, bots: Selectors = None, wait: Finish = 30.0, as_json: JsonFlag = False
+    context: typer.Context, bots: Selectors = None, wait: Resume = 30.0, as_json: JsonFlag = False
 ) -> None:
     """Have paused bots take updates again."""
     _pause(context, bots, wait, as_json, paused=False)

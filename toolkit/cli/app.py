@@ -104,6 +104,10 @@ def run(arguments: list[str]) -> int:
     except Exception as fault:  # the boundary: whatever went wrong is told in words, and whole with --debug
         if "--debug" in arguments:
             raise
+        if isinstance(fault, typer.TyperException) and fault.format_message().startswith("Usage: "):
+            # Nothing was asked for: typer raises the help then.
+            note(fault.format_message())
+            return ExitCode.USAGE
         message, hint, code = _verdict(fault)
         error(message, hint)
         return code

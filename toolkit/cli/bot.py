@@ -15,7 +15,7 @@ from toolkit.cli.context import (
     selected,
 )
 from toolkit.cli.output import duration, echo, emit_json, error, json_text, note, size, table
-from toolkit.errors import ExitCode, UsageError
+from toolkit.errors import ExitCode, UsageError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -269,7 +269,7 @@ def retry_update(
     if as_json:
         emit_json({"bot": name} | asdict(done))
     elif done.retried:
-        count = f"{len(done.retried)} update{'s' if done.retried[1:] else ''}"
+        count = counted(len(done.retried), "update")
         echo(f"{name}: {count} to be handled again {'now' if done.running else 'when it starts'}")
     elif not done.missing and not done.unreadable:
         echo(f"{name}: nothing is set aside")

@@ -7,7 +7,7 @@ import typer
 
 from toolkit.cli.context import Invocation, JsonFlag, Wait, backend_of, invocation
 from toolkit.cli.output import Progress, echo, emit_json, note, table
-from toolkit.errors import ExitCode
+from toolkit.errors import ExitCode, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +134,7 @@ def _show_report(report: "Report") -> None:
 
 def _files(those: "Sequence[Edited]") -> str:
     counts = Counter(one.kind for one in those)
-    return " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
+    return " and ".join(counted(count, kind) for kind, count in counts.items())
 
 
 def _steps_json(steps: "list[Step]") -> list[dict[str, str]]:

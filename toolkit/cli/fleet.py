@@ -7,7 +7,7 @@ import typer
 
 from toolkit.cli.context import JsonFlag, invocation
 from toolkit.cli.output import echo, emit_json, note
-from toolkit.errors import ExitCode, UsageError
+from toolkit.errors import ExitCode, UsageError, counted
 
 if TYPE_CHECKING:
     from toolkit.fleet.model import Fleet
@@ -87,7 +87,7 @@ def validate(
     if as_json:
         emit_json({"valid": True, "problems": [], "fleet": fleet.name, "bots": len(fleet.bots)})
     else:
-        count = f"{len(fleet.bots)} bots of {len(fleet.types)} types"
+        count = f"{counted(len(fleet.bots), 'bot')} of {counted(len(fleet.types), 'type')}"
         echo(f"{call.fleet_file}: fleet {fleet.name} is valid: {count}")
 
 
@@ -132,7 +132,7 @@ def render(
             make_private((out / path).parent)
         write_together([NewFile(out / path, file.content, file.mode) for path, file in relative])
         if not as_json:
-            echo(f"wrote {len(relative)} files to {out}")
+            echo(f"wrote {counted(len(relative), 'file')} to {out}")
 
 
 def _print_polkit_rule(fleet: "Fleet", paths: "FleetPaths") -> None:

@@ -58,7 +58,7 @@ def json_text(value: object, indent: int | None = None) -> str:
 
 def error(message: str, hint: str = "") -> None:
     """An error, and what to do about it."""
-    _write(sys.stderr, f"{_painted('error:', _RED, sys.stderr.isatty())} {shown(message)}")
+    _write(sys.stderr, f"{_painted('error:', _RED, _coloured(sys.stderr))} {shown(message)}")
     if hint:
         note(f"hint: {hint}")
 
@@ -72,13 +72,18 @@ def table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> None:
     """Aligned columns; states are coloured on a terminal."""
     lines = [list(headers), *([shown(cell).replace("\n", "\\n") for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = _coloured(sys.stdout)
     for line in lines:
         cells = [
             _painted(cell, STATE_COLOURS.get(cell, ""), colour) + " " * (width - len(cell))
             for cell, width in zip(line, widths, strict=True)
         ]
         _write(sys.stdout, "  ".join(cells).rstrip())
+
+
+def _coloured(stream: TextIO) -> bool:
+    """Whether colour is shown and wanted there: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _painted(text: str, code: str, on: bool) -> str:

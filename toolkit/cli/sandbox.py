@@ -94,7 +94,10 @@ def say(
     url: Url = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Speak to a bot as a user and print what it answers; exit 3 where nothing came in time."""
+    """Speak to a bot as a user, and print its answer.
+
+    The exit code is 3 where none came in time.
+    """
     client, bot_id = _client(context, bot, url)
     _tell(bot, client.ask(bot_id, text, wait, chat), as_json)
 
@@ -109,7 +112,10 @@ def press(
     url: Url = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Press an inline button of a bot's message and print what it answers; exit 3 where nothing came."""
+    """Press an inline button of a bot's message.
+
+    What the bot answers is printed; the exit code is 3 where nothing came in time.
+    """
     client, bot_id = _client(context, bot, url)
     _tell(bot, client.ask_by_button(bot_id, button, wait, chat), as_json)
 
@@ -128,7 +134,9 @@ def fault(
     delay_ms: Annotated[int, typer.Option(help="How late it strikes.", min=0, max=604_800_000)] = 0,
     url: Url = "",
 ) -> None:
-    """Let the server do wrong to a bot, until `heal` where neither --count nor --seconds is given.
+    """Let the server do wrong to a bot, until `heal`.
+
+    Where --count or --seconds is given, it ends by itself.
 
     hang: no answer. drop: the connection is closed without one. lost: the call is done, its answer dropped.
     garbage: something that is no JSON. delay: the right answer, late. tls: TLS ends in the middle of the
@@ -179,7 +187,10 @@ def faults(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> 
 
 @app.command()
 def bots(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> None:
-    """Show what each bot did: polls, updates pending and unanswered, messages sent."""
+    """Show what each bot did, in counters.
+
+    Such as polls, updates pending and unanswered, messages sent; docs/sandbox.md tells them all.
+    """
     from toolkit.cli.output import emit_json, table
     from toolkit.sandbox.client import SandboxClient
 
