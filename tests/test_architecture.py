@@ -2,9 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,23 +94,31 @@ def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+ALL = modules("toolkit") + modules("bot_runner")
+
+
 def dotted(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> Iterator[str]:
+def nodes(path: Path) -> Iterator[ast.AST]:
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@cache
+def imports(path: Path) -> list[str]:
     """The dotted names that a module imports, at its top or inside a function."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    found = []
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            yield node.module or ""
-            for alias in node.names:
-                name = f"{node.module}.{alias.name}"
-                if (ROOT / name.replace(".", "/")).with_suffix(".py").exists():
-                    yield name
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            own = [name for name in names if (ROOT / name.replace(".", "/")).with_suffix(".py").exists()]
+            found += [node.module or "", *own]
+    return found
 
 
 def layer(module: str) -> int:
@@ -123,45 +130,37 @@ def layer(module: str) -> int:
     return LAYERS[known]
 
 
-@pytest.mark.parametrize("path", modules("toolkit"), ids=dotted)
-def test_toolkit_imports_only_siblings_and_lower_layers(path):
-    module = dotted(path)
-    for imported in imports(path):
-        assert not imported.startswith("bot_runner"), f"{module} imports {imported}"
-        if imported.startswith("toolkit."):
-            assert layer(imported) <= layer(module), f"{module} imports {imported}"
+def test_toolkit_imports_only_siblings_and_lower_layers():
+    for path in modules("toolkit"):
+        module = dotted(path)
+        for imported in imports(path):
+            assert not imported.startswith("bot_runner"), f"{module} imports {imported}"
+            if imported.startswith("toolkit."):
+                assert layer(imported) <= layer(module), f"{module} imports {imported}"
 
 
-def loaded_by_the_runner() -> list[Path]:
+def test_the_runner_imports_little_of_the_toolkit():
     shared = [path for path in modules("toolkit") if {*dotted(path).split(".")[1:2]} & RUNNER_MAY_IMPORT]
-    return modules("bot_runner") + shared
+    for path in modules("bot_runner") + shared:
+        for imported in imports(path):
+            if imported.startswith("toolkit."):
+                assert imported.split(".")[1] in RUNNER_MAY_IMPORT, f"{dotted(path)} imports {imported}"
 
 
-@pytest.mark.parametrize("path", loaded_by_the_runner(), ids=dotted)
-def test_the_runner_imports_little_of_the_toolkit(path):
-    for imported in imports(path):
-        if imported.startswith("toolkit."):
-            assert imported.split(".")[1] in RUNNER_MAY_IMPORT, f"{dotted(path)} imports {imported}"
+def test_one_place_starts_programs():
+    for path in ALL:
+        if dotted(path) not in MAY_START_PROGRAMS:
+            assert not START_PROGRAMS & {name.split(".")[0] for name in imports(path)}, dotted(path)
 
 
-@pytest.mark.parametrize("path", modules("toolkit") + modules("bot_runner"), ids=dotted)
-def test_one_place_starts_programs(path):
-    if dotted(path) not in MAY_START_PROGRAMS:
-        assert not START_PROGRAMS & {name.split(".")[0] for name in imports(path)}
+def test_only_the_command_line_prints():
+    for path in ALL:
+        if not dotted(path).startswith("toolkit.cli"):
+            called = [node.func for node in nodes(path) if isinstance(node, ast.Call)]
+            assert not [func for func in called if isinstance(func, ast.Name) and func.id == "print"], path
 
 
-@pytest.mark.parametrize("path", modules("toolkit") + modules("bot_runner"), ids=dotted)
-def test_only_the_command_line_prints(path):
-    if not dotted(path).startswith("toolkit.cli"):
-        calls = [
-            node
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call)
-        ]
-        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
-
-
-@pytest.mark.parametrize("path", modules("toolkit") + modules("bot_runner"), ids=dotted)
-def test_nothing_is_left_unfinished(path):
+def test_nothing_is_left_unfinished():
     marks = ("TO" + "DO", "FIX" + "ME", "X" * 3, "NotImplemented" + "Error")
-    assert not [mark for mark in marks if mark in path.read_text(encoding="utf-8")]
+    for path in ALL:
+        assert not [mark for mark in marks if mark in path.read_text(encoding="utf-8")], path

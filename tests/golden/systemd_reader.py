@@ -20,7 +20,14 @@ def read(folder: Path, unit: str) -> str:
     user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     done = subprocess.run(
         [SYSTEMD, "--test", "--system", f"--unit={unit}", "--no-pager"],
-        env={"HOME": "/", "PATH": "/usr/bin:/bin", "SYSTEMD_UNIT_PATH": f"{folder}:{OWN_UNITS}"},
+        env={
+            "HOME": "/",
+            "PATH": "/usr/bin:/bin",
+            "SYSTEMD_UNIT_PATH": f"{folder}:{OWN_UNITS}",
+            # Generators are programs, a dozen a read, and none of them makes the units that are asked for.
+            "SYSTEMD_GENERATOR_PATH": os.devnull,
+            "SYSTEMD_ENVIRONMENT_GENERATOR_PATH": os.devnull,
+        },
         capture_output=True,
         timeout=60,
         check=True,

@@ -11,8 +11,8 @@ from toolkit.ipc.protocol import FrameDecoder, Request, RpcError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=6,
 )
 
 
@@ -58,7 +58,7 @@ def test_any_json_is_a_request_or_a_clean_error(value):
 
 
 @settings(deadline=None)
-@given(st.integers() | st.text(), st.text(), st.dictionaries(st.text(), JSON))
+@given(st.integers() | st.text(), st.text(), st.dictionaries(st.text(), JSON, max_size=3))
 def test_a_call_comes_out_as_it_went_in(request_id, method, params):
     (payload,) = FrameDecoder().feed(protocol.call(Request(request_id, method, params)))
     assert protocol.parse_request(payload) == Request(request_id, method, params)
