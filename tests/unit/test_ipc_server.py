@@ -64,12 +64,14 @@ def served(path: Path, more_methods: dict[str, Any] | None = None, **more: Any) 
     thread.start()
     server = ControlServer(path, "alice", METHODS | (more_methods or {}), 0o660, BOUNDS, **more)
     asyncio.run_coroutine_threadsafe(server.start(), loop).result(5)
-    yield path
-    asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
-    asyncio.run_coroutine_threadsafe(_rest(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    try:
+        yield path
+    finally:
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(_rest(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
     assert not path.exists()
 
 
@@ -298,3 +300,33 @@ def test_a_process_of_the_refused_group_may_not_call(short_dir, user, group, gro
     else:
         assert answer["error"]["code"] == protocol.REFUSED
         assert "each other" in answer["error"]["message"]
+
+
+CROWD = """
+import socket, sys
+peers = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+for peer in peers:
+    peer.connect(sys.argv[1])
+print("here", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be others")
+def test_peers_that_may_not_call_keep_nobody_out(short_dir):
+    with served(short_dir / "s", refused_group=5678) as path:
+        short_dir.chmod(0o755)
+        os.chown(path, 0, 5678)
+        crowd = subprocess.Popen(
+            ["/usr/bin/python3", "-c", CROWD, str(path)],
+            user=1234,
+            group=5678,
+            extra_groups=[],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with crowd:
+            assert crowd.stdout
+            assert crowd.stdout.readline() == b"here\n"
+            assert works(path)
+            assert works(path)

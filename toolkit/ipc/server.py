@@ -21,6 +21,8 @@ Method = Callable[[dict[str, Any]], object]
 _log = logging.getLogger(__name__)
 # struct ucred: pid, uid, gid.
 _CREDENTIALS = struct.Struct("=iII")
+# Peers that may not call are told so, so many at once; the others are hung up on.
+_UNWELCOME = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class _Conversation(asyncio.Protocol):
         self, answerer: "_Answerer", ended: Callable[[], object], refused_group: int | None = None
     ) -> None:
         self._answerer, self._refused_group = answerer, refused_group
+        self._unwelcome = False
         self._tell_end = ended
         self._bounds = answerer.bounds
         self._decoder = FrameDecoder()
@@ -117,15 +120,21 @@ class _Conversation(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         # Every byte must be taken for an answer to count as read.
         self._transport.set_write_buffer_limits(high=0)
-        self._answerer.connections += 1
-        if self._answerer.connections > self._bounds.connections:
+        self._unwelcome = self._refused_group is not None and _is_of(self._transport, self._refused_group)
+        peers = self._answerer.peers
+        peers[self._unwelcome] += 1
+        if self._unwelcome:
+            self._limit(self._bounds.frame_s, self._transport.close)
+            if peers[True] > _UNWELCOME:
+                self._transport.abort()
+        elif peers[False] > self._bounds.connections:
             self._end(self._refusal(protocol.BUSY, "too many connections; try again later"))
         else:
             self._limit(self._bounds.idle_s, self._transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._answerer.connections -= 1
+        self._answerer.peers[self._unwelcome] -= 1
         self._limit(None)
         if self._answering:
             self._answering.cancel()
@@ -133,7 +142,7 @@ class _Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         # Told once it has asked: what closes before that is reset, and its last words are lost.
-        if self._refused_group is not None and _is_of(self._transport, self._refused_group):
+        if self._unwelcome:
             self._end(self._refusal(protocol.REFUSED, "bots may not call each other's control sockets"))
             return
         begun = self._decoder.pending
@@ -218,7 +227,8 @@ class _Answerer:
 
     def __init__(self, bot: str, methods: Mapping[str, Method], bounds: Bounds) -> None:
         self.bot, self._methods, self.bounds = bot, methods, bounds
-        self.connections = 0
+        # How many are connected: those that may call, and those that may not.
+        self.peers = {False: 0, True: 0}
 
     def answer(self, payload: bytes) -> "bytes | Coroutine[Any, Any, bytes | None] | None":
         """The frame that answers a call, None for a notification; to be awaited where the method is async."""
