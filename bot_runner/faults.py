@@ -38,6 +38,7 @@ class Fault(Enum):
     SERVER = _Kind("{api} is in trouble", 0.2, 0.7)
     GARBAGE = _Kind("the answer of {api} makes no sense", 0.2, 0.7)
     MISROUTED = _Kind("misrouted, 404: check `endpoint` and the proxy before it", 0.2, 0.7)
+    HASTY = _Kind("{api} answers at once and has nothing new, though it is asked to wait", 0.05, 0.5)
     FLOOD = _Kind("{api} asks for less", 1.0, LONGEST_FLOOD_S)
     CONFLICT = _Kind("conflict, 409", 0.7, 15.0)
     REFUSED = _Kind("token refused, 401", 0.0, 0.0)
@@ -104,7 +105,7 @@ class Tries:
         """The next failure is the first again."""
         self.failed, self._fault = 0, None
 
-    def pause_s(self, error: Exception, fault: Fault) -> float:
+    def pause_s(self, error: Exception | None, fault: Fault) -> float:
         """Seconds to wait after one more failure; a fault of another class starts anew."""
         self.failed = self.failed + 1 if fault is self._fault else 1
         self._fault = fault

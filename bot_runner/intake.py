@@ -29,6 +29,8 @@ POLL_DEADLINE_S = POLL_S + 15.0
 CONFIRM_S = 2.0
 _LARGEST_BATCH = 100  # https://core.telegram.org/bots/api#getupdates
 _TROUBLE_AFTER = 2
+# A poll that is answered sooner has not waited: one may be; where all are, the server never waits.
+_HASTE_S, _HASTY_AFTER = 0.5, 3
 # No outage ends like that: a connection that does not come back in so many tries, some 30 s, never does.
 _OCCUPIED_TOO_OFTEN = 20
 # A poll that got no answer in time has taken 15 s; of the others, one alone may pass.
@@ -60,7 +62,7 @@ class Intake:
         self._bot, self._delivery, self._handover = bot, delivery, handover
         self._vitals, self._words, self._allowed = vitals, words, allowed
         self._overheard = Overheard(bot)
-        self._tries, self._conflict_tries = Tries(), Tries()
+        self._tries, self._conflict_tries, self._haste = Tries(), Tries(), Tries()
         self._conflicts = Conflicts(bot)
 
     async def probe(self) -> None:
@@ -84,20 +86,26 @@ class Intake:
         await self._delivery.secure()
         while True:
             await self._wait_for_room()
-            began = time.monotonic()
+            began, offset, waits = time.monotonic(), self._delivery.offset, not self._tries.failed
             try:
                 received = await self._poll()
             except Exception as error:  # noqa: BLE001  an answer that makes no sense may raise anything
                 await self._pause(error)
                 continue
+            stood_s = time.monotonic() - began
             self._vitals.polled()
             self._tries.succeeded()
             self._vitals.well("poll")
-            if self._conflicts.answered(time.monotonic() - began):
+            if self._conflicts.answered(stood_s):
                 self._conflict_tries.succeeded()
                 self._vitals.well("conflict")
             if received:
                 await self._take(received)
+            has_news = any(offset is None or each.update_id >= offset for each in received)
+            if has_news or not waits or stood_s >= _HASTE_S:
+                self._haste.succeeded()
+            else:
+                await self._slow_down()
 
     def rests(self) -> None:
         """It was cancelled, to be run again: what troubled it is none of the bot's troubles now."""
@@ -175,6 +183,14 @@ class Intake:
         if self._tries.failed >= _TROUBLE_AFTER or fault in _TOLD_AT_ONCE:
             self._vitals.trouble("poll", self._words("getUpdates", fault, error))
         await self._rest(pause)
+
+    async def _slow_down(self) -> None:
+        """Let some time pass where the server does not: asked again at once it would be asked without end."""
+        pause = self._haste.pause_s(None, Fault.HASTY)
+        if self._haste.failed == _HASTY_AFTER:
+            _log.warning("%s; it is asked twice a second", self._words("getUpdates", Fault.HASTY))
+        if self._haste.failed >= _HASTY_AFTER:
+            await self._rest(pause)
 
     async def _rest(self, pause: float) -> None:
         self._vitals.polls_for(pause)

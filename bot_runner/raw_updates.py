@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from telegram import Update
@@ -14,8 +14,12 @@ class _Answer(msgspec.Struct):
     result: list[msgspec.Raw]
 
 
+# What the spool can hold. A negative one, asked for, would have the Bot API forget all before it.
+_LARGEST_ID = 2**63 - 1
+
+
 class _Head(msgspec.Struct):
-    update_id: int
+    update_id: Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_ID)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,14 @@ class Overheard:
         bot._request[0].__class__ = Listening  # noqa: SLF001  as above
 
     def paired(self, updates: Sequence[Update]) -> list[Received]:
-        """The updates of the last poll with their JSON."""
+        """The updates of the last poll with their JSON.
+
+        Raises:
+            ValueError: what one has for its id is none.
+        """
+        for update in updates:
+            if type(update.update_id) is not int or not 0 <= update.update_id <= _LARGEST_ID:
+                raise ValueError(f"{update.update_id!r} is no update's id")
         raws = self._raws()
         if len(raws) != len(updates):  # a bot class of the app's own gave something else than it was given
             raws = [update.to_json().encode() for update in updates]
