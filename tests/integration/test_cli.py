@@ -3,8 +3,10 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -46,8 +48,10 @@ def test_help_names_every_promised_command():
 
 def test_every_command_has_json():
     for entry in json.loads(toolkit("system", "commands", "--json").stdout)["commands"]:
-        if not entry["command"].startswith(("sandbox", "init")):
-            assert "--json" in toolkit(*entry["command"].split(), "--help").stdout, entry
+        assert "--json" in toolkit(*entry["command"].split(), "--help").stdout, entry
+    document = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
+    for entry in json.loads(toolkit("system", "commands", "--json").stdout)["commands"]:
+        assert re.search(rf"`({entry['command']}|{entry['command'].split()[-1]})`", document), entry
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,36 @@ def test_what_init_says_next_begins_and_what_it_says_last_ends(tmp_path):
     assert typed(stop).stdout == "the sandbox is stopped\n"
 
 
+def test_what_init_and_the_sandbox_do_is_told_as_json(tmp_path):
+    def told(*arguments):
+        return json.loads(toolkit(*arguments, "--json", cwd=tmp_path).stdout)
+
+    made = told("init", "f", "--name", "mine")
+    assert (made["version"], made["fleet"], made["files"][-1]) == (1, "mine", "f/fleet.yaml")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {
+        tmp_path / path for path in made["files"]
+    }
+    begun = told("sandbox", "--detach", "--port", "0", "--pid-file", "pid")
+    try:
+        at = ("--url", begun["url"])
+        assert (
+            told("sandbox", "fault", "123456", "getMe", "401", *at).items()
+            >= {"id": 1, "kind": "401"}.items()
+        )
+        assert told("sandbox", "heal", "123456", *at)["healed"] == 1
+        assert int((tmp_path / "pid").read_text()) == begun["pid"]
+    finally:
+        ended = told("sandbox", "stop", "--pid-file", "pid")
+    assert ended == {"version": 1, "was_running": True}
+    assert told("sandbox", "stop", "--pid-file", "pid")["was_running"] is False
+
+
+def test_system_info_tells_the_version_and_how_the_supervisor_is(tmp_path):
+    toolkit("init", tmp_path, "--keep-in-folder")
+    facts = json.loads(toolkit("-f", tmp_path / "fleet.yaml", "system", "info", "--json").stdout)
+    assert (facts["supervisord"], facts["supervisor"]) == (version("supervisor"), "not running")
+
+
 def test_init_refuses_to_overwrite(tmp_path):
     assert toolkit("init", tmp_path / "f").returncode == 0
     told = toolkit("init", tmp_path / "f")
@@ -211,6 +245,15 @@ def test_init_refuses_an_endpoint_that_the_fleet_file_may_not_have(tmp_path):
     told = toolkit("init", tmp_path / "f", "--endpoint", "127.0.0.1:8081")
     assert told.returncode == 2, told
     assert "scheme, host and port" in told.stderr
+    assert not (tmp_path / "f").exists()
+
+
+def test_init_takes_real_tokens_or_another_server_not_both(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text(f"123456:{'x' * 35}\n")
+    told = toolkit("init", tmp_path / "f", "--token-file", file, "--endpoint", "http://127.0.0.1:8081")
+    assert told.returncode == 2, told
+    assert "give one of --endpoint, --token-file" in told.stderr
     assert not (tmp_path / "f").exists()
 
 

@@ -7,6 +7,7 @@ import typer
 
 from toolkit.cli.context import JsonFlag, invocation
 from toolkit.cli.output import echo, emit_json, note
+from toolkit.cli.sandbox import DEFAULT_URL
 from toolkit.errors import ExitCode, UsageError, counted
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
     name: Annotated[str, typer.Option(help="The fleet's name.")] = "demo",
     endpoint: Annotated[
-        str, typer.Option(help="The Bot API server; the default is where `toolkit sandbox` listens.")
-    ] = "http://127.0.0.1:8081",
+        str, typer.Option(help="The Bot API server.", show_default="where `toolkit sandbox` listens")
+    ] = "",
     token_file: Annotated[
         Path | None,
         typer.Option(help="A file of real tokens, one a line: one bot each, on Telegram's own server."),
@@ -33,6 +34,7 @@ def init(
     keep_in_folder: Annotated[
         bool, typer.Option("--keep-in-folder", help="Keep sockets, logs and state in the folder itself.")
     ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write an annotated fleet that runs.
 
@@ -40,20 +42,30 @@ def init(
     """
     from toolkit.scaffold import open_to_others, write_fleet
 
-    written = write_fleet(folder, name, None if token_file else endpoint, token_file, keep_in_folder)
-    for path in written:
-        echo(f"wrote {path}")
-    where = "" if folder == Path() else f" -f {folder / 'fleet.yaml'}"
+    if token_file and endpoint:
+        raise UsageError("give one of --endpoint, --token-file: real tokens are for Telegram's own server")
+    server = None if token_file else endpoint or DEFAULT_URL
+    written = write_fleet(folder, name, server, token_file, keep_in_folder)
+    if as_json:
+        emit_json({"fleet": name, "files": [str(path) for path in written]})
+    else:
+        _tell_written(folder, written, trial=not token_file)
     if token_file and open_to_others(token_file):
         note(
             f"warning: everyone on this machine may read the tokens in {token_file}: chmod 600, or remove it"
         )
+
+
+def _tell_written(folder: Path, written: list[Path], *, trial: bool) -> None:
+    for path in written:
+        echo(f"wrote {path}")
+    where = "" if folder == Path() else f" -f {folder / 'fleet.yaml'}"
     server = f"--pid-file {folder / 'sandbox.pid'}"
-    if not token_file:
+    if trial:
         echo(f"next: `toolkit sandbox --detach {server}` starts a Bot API server to try it with")
     echo(f"next: `toolkit{where} up` starts the bots")
     echo(f"last: `toolkit{where} down` ends them")
-    if not token_file:
+    if trial:
         echo(f"last: `toolkit sandbox stop {server}` ends that server")
 
 

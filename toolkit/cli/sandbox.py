@@ -1,5 +1,6 @@
 """Commands around the sandbox: run it, speak to bots in it, set faults, read counters."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,29 +60,30 @@ def sandbox(
             help="Allow a host that other machines reach, and with it their users to play any user here.",
         ),
     ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Run a local Bot API server that takes any token, until Ctrl-C; or speak to one that runs."""
     if context.invoked_subcommand:
         return
-    from toolkit.cli.output import echo
     from toolkit.sandbox import run
 
     options = run.Options(host, port, public, url_file, pid_file, log, tls_cert, tls_key)
     if detach:
         url, pid = run.detach(options)
         end = f"toolkit sandbox stop --pid-file {pid_file}" if pid_file else f"kill {pid}"
-        echo(f"the sandbox answers at {url}; `{end}` ends it")
+        _say(f"the sandbox answers at {url}; `{end}` ends it", {"url": url, "pid": pid}, as_json)
     else:
-        run.run(options, lambda url: echo(f"the sandbox answers at {url}; Ctrl-C ends it"))
+        words, pid = "the sandbox answers at {}; Ctrl-C ends it", os.getpid()
+        run.run(options, lambda url: _say(words.format(url), {"url": url, "pid": pid}, as_json))
 
 
 @app.command()
-def stop(pid_file: PidFile) -> None:
+def stop(pid_file: PidFile, as_json: JsonFlag = False) -> None:
     """End a sandbox that runs in the background."""
-    from toolkit.cli.output import echo
     from toolkit.sandbox import pidfile
 
-    echo("the sandbox is stopped" if pidfile.stop(pid_file) else "no sandbox was running")
+    ran = pidfile.stop(pid_file)
+    _say("the sandbox is stopped" if ran else "no sandbox was running", {"was_running": ran}, as_json)
 
 
 @app.command()
@@ -133,6 +135,7 @@ def fault(
     retry_after: Annotated[int, typer.Option(help="Seconds that a 429 asks for.", min=0)] = 0,
     delay_ms: Annotated[int, typer.Option(help="How late it strikes.", min=0, max=604_800_000)] = 0,
     url: Url = "",
+    as_json: JsonFlag = False,
 ) -> None:
     """Let the server do wrong to a bot, until `heal`.
 
@@ -142,13 +145,12 @@ def fault(
     garbage: something that is no JSON. delay: the right answer, late. tls: TLS ends in the middle of the
     connection, or begins where there was none.
     """
-    from toolkit.cli.output import echo
-
     client, bot_id = _client(context, bot, url)
-    client.fault(
+    number = client.fault(
         bot_id, method, kind, count=count, seconds=seconds, retry_after=retry_after, delay_ms=delay_ms
     )
-    echo(f"{bot}: {kind} on {method}")
+    shape = {"bot": bot, "id": number, "method": method, "kind": kind}
+    _say(f"{bot}: {kind} on {method}", shape, as_json)
 
 
 @app.command()
@@ -157,12 +159,12 @@ def heal(
     bot: BotName,
     method: Annotated[str, typer.Argument(help="Only the faults set for this method.")] = "*",
     url: Url = "",
+    as_json: JsonFlag = False,
 ) -> None:
     """End a bot's faults."""
-    from toolkit.cli.output import echo
-
     client, bot_id = _client(context, bot, url)
-    echo(f"{bot}: {client.heal(bot_id, method)} healed")
+    healed = client.heal(bot_id, method)
+    _say(f"{bot}: {healed} healed", {"bot": bot, "method": method, "healed": healed}, as_json)
 
 
 @app.command()
@@ -202,6 +204,15 @@ def bots(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> No
         table(
             [_row(names.get(row["bot_id"], "-"), row) for row in found], ("BOT", "ID", "POLLING", *_COLUMNS)
         )
+
+
+def _say(words: str, shape: dict[str, Any], as_json: bool) -> None:
+    from toolkit.cli.output import echo, emit_json
+
+    if as_json:
+        emit_json(shape)
+    else:
+        echo(words)
 
 
 def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient, str]":

@@ -37,13 +37,15 @@ def _machine() -> dict[str, Any]:
     import platform
     from importlib.metadata import version
 
-    names = ("supervisor", "python-telegram-bot")
     return {
         "toolkit": __version__,
         "python": platform.python_version(),
         "interpreter": sys.executable,
         "system": platform.platform(),
-    } | {name.replace("-", "_"): version(name) for name in names}
+        # The package's own name, `supervisor`, means here how the fleet's supervisor is.
+        "supervisord": version("supervisor"),
+        "python_telegram_bot": version("python-telegram-bot"),
+    }
 
 
 def _fleet(context: typer.Context) -> dict[str, Any]:
