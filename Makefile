@@ -27,7 +27,7 @@ $(VENV)/bin/python:
 	    echo "error: this Python has no venv" >&2; \
 	    echo "hint: sudo apt-get install python3-venv" >&2; exit 1; \
 	  fi; }
-	@echo "setting up $(VENV)"
+	@echo "setting up $(VENV), about half a minute"
 	@$(PYTHON) -m venv $(VENV)
 
 # The build backends are pinned too: nothing is fetched that a lock file does not name.

@@ -21,15 +21,23 @@ talk_to_each() {
     done
 }
 
+# What `init` says of a sandbox and of `up` is what follows here by itself.
+write_fleet() {
+    [ -f $fleet ] || {
+        "$TOOLKIT" init demo --keep-in-folder "$@" >/dev/null
+        echo "wrote $fleet, the code of its bots and their tokens"
+    }
+}
+
 start() {
     if [ -n "$TOKEN_FILE" ]; then
-        [ -f $fleet ] || "$TOOLKIT" init demo --keep-in-folder --token-file "$TOKEN_FILE"
+        write_fleet --token-file "$TOKEN_FILE"
         "$TOOLKIT" -f $fleet up
         "$TOOLKIT" -f $fleet bot list
         echo; echo "Now write to your bots in Telegram."
     else
         start_sandbox
-        [ -f $fleet ] || "$TOOLKIT" init demo --keep-in-folder --endpoint "$(cat demo/sandbox.url)"
+        write_fleet --endpoint "$(cat demo/sandbox.url)"
         "$TOOLKIT" -f $fleet up
         talk_to_each
         echo

@@ -1,5 +1,7 @@
 """Every exception of the toolkit: what happened, what to do, and the exit code that says so."""
 
+import shlex
+import sys
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -45,6 +47,21 @@ class NotDeployedError(UsageError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"not deployed yet: {what}", "run `toolkit deploy`, or `toolkit up`")
+
+
+class MissingExtraError(UsageError):
+    """The toolkit was installed without what a command needs.
+
+    Parameters:
+        who: what needs it.
+        package: the package that lacks.
+        extra: the extra of bot-toolkit that has it.
+    """
+
+    def __init__(self, who: str, package: str | None, extra: str) -> None:
+        # The interpreter's own pip: the toolkit may be linked to from elsewhere.
+        install = f"{shlex.quote(sys.executable)} -m pip install 'bot-toolkit[{extra}]'"
+        super().__init__(f"{who} needs {package}, of the extra `{extra}`", f"install it: `{install}`")
 
 
 class RefusedError(ToolkitError):

@@ -52,6 +52,7 @@ def test_the_demo_shows_three_bots_at_work_and_ends_without_a_trace(clone):
         assert "carol: Hello, that was message 1" in shown
         assert shown.count(" RUNNING ") == 3
         assert "What to try next" in shown
+        assert "next: " not in shown
         command = [
             Path(sys.executable).with_name("toolkit"),
             "-f",

@@ -258,10 +258,10 @@ class TestForeground:
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert done.stderr.splitlines() == [
-            "error: the sandbox needs the package uvicorn",
-            "hint: pip install 'bot-toolkit[sandbox]'",
+            "error: the sandbox needs uvicorn, of the extra `sandbox`",
+            f"hint: install it: `{sys.executable} -m pip install 'bot-toolkit[sandbox]'`",
         ]
 
 

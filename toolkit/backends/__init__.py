@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from toolkit.backends.altered import Alteration
-from toolkit.errors import BackendError, UsageError
+from toolkit.errors import BackendError, MissingExtraError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 
@@ -191,7 +191,7 @@ def backend(paths: FleetPaths) -> Backend:
     """The supervisor of a fleet, as the place in its paths names it.
 
     Raises:
-        UsageError: the toolkit was installed without what this supervisor needs.
+        MissingExtraError: the toolkit was installed without what this supervisor needs.
     """
     name = paths.place.backend
     module, _, attribute = BACKENDS[name].partition(":")
@@ -200,7 +200,6 @@ def backend(paths: FleetPaths) -> Backend:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("toolkit"):
             raise
-        hint = f"install it: `pip install 'bot-toolkit[{name}]'`"
-        raise UsageError(f"the {name} backend needs {error.name}", hint) from None
+        raise MissingExtraError(f"the {name} backend", error.name, name) from None
     made: Backend = getattr(found, attribute)(paths)
     return made

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-from toolkit.errors import OddFileError, ToolkitError, UsageError
+from toolkit.errors import MissingExtraError, OddFileError, ToolkitError, UsageError
 from toolkit.files import write_atomically
 from toolkit.regular_files import open_regular, read_regular
 from toolkit.sandbox import pidfile
 
-EXTRA_HINT = "pip install 'bot-toolkit[sandbox]'"
 START_DEADLINE = 20.0
 _BACKLOG = 2048
 _READY = b"ready "
@@ -121,14 +120,14 @@ def require_extra() -> None:
     """Make sure that the server's libraries are there.
 
     Raises:
-        ToolkitError: one is not; the hint tells how to get them.
+        MissingExtraError: one is not.
     """
     try:
         import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise ToolkitError(f"the sandbox needs the package {error.name}", EXTRA_HINT) from None
+        raise MissingExtraError("the sandbox", error.name, "sandbox") from None
 
 
 def _check_files(options: Options) -> None:

@@ -3,8 +3,6 @@
 import io
 import os
 import re
-import shlex
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -15,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from toolkit.errors import ToolkitError, UsageError
+from toolkit.errors import MissingExtraError, ToolkitError, UsageError
 from toolkit.paths import FleetPaths
 from toolkit.verify.check import Check, Outcome, Verdict, judged
 from toolkit.verify.expected import VERSION, Expected, expected
@@ -91,12 +89,11 @@ def need_testinfra() -> None:
     """See that pytest and testinfra are there.
 
     Raises:
-        UsageError: they are an extra, which was not installed.
+        MissingExtraError: they are an extra, which was not installed.
     """
     for name in ("pytest", "testinfra"):
         if find_spec(name) is None:
-            hint = f"install them: `{shlex.quote(sys.executable)} -m pip install 'bot-toolkit[verify]'`"
-            raise UsageError(f"`toolkit verify` needs {name}, of the extra `verify`", hint)
+            raise MissingExtraError("`toolkit verify`", name, "verify")
 
 
 def verify_here(
