@@ -484,8 +484,8 @@ def test_a_cut_at_any_byte_leaves_a_state_that_was_there(steps, data):
         for _, _, kind, number, rest in scan(whole, len(MAGIC)):
             partial.apply(kind, number, rest)
             states.append(state_of(partial))
-        assert found in states
-        assert states.index(found) >= states.index(before[-1])
+        # A state may come twice, as where an update is done and taken in again.
+        assert found in states[states.index(before[-1]) :]
         again.append(batch(100))
         killed(again)
         last = Spool(folder)
