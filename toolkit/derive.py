@@ -175,15 +175,19 @@ _STATES = {
 }
 
 
+_HINTS = {
+    State.DEFINED: "`toolkit up` puts it in force",
+    State.PAUSED: "`toolkit admin resume-bot {bot}` lets it go on",
+    State.FAILED: "see `toolkit bot logs {bot}`; when it is mended, `toolkit admin start-bot {bot}`",
+    State.DEGRADED: "see `toolkit bot logs {bot}`",
+}
+
+
 def _hint(bot: str, state: State, failure: FailureClass | None, dead_letters: int = 0) -> str:
     if failure:
         return failure.hint(bot)
-    if state is State.PAUSED:
-        return f"`toolkit admin resume-bot {bot}` lets it go on"
-    if state is State.FAILED:
-        return f"see `toolkit bot logs {bot}`; when it is mended, `toolkit admin start-bot {bot}`"
-    if state is State.DEGRADED:
-        return f"see `toolkit bot logs {bot}`"
+    if state in _HINTS:
+        return _HINTS[state].format(bot=bot)
     if dead_letters:
         are = "1 update is" if dead_letters == 1 else f"{dead_letters} updates are"
         return f"{are} set aside: see `toolkit bot dead-letters {bot}`"

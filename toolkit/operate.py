@@ -1,6 +1,6 @@
 """Start, stop and restart bots that are in force."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from toolkit import revisions
@@ -110,7 +110,8 @@ def restart(
         RefusedError: it is not permitted, or another command is changing the fleet; nothing was changed.
     """
     views: list[BotView] = []
-    _need_units(paths, backend, list(bots), to_start=True)
+    need_units(paths, bots)
+    refuse_masked(backend.altered(list(bots)))
     told = ""
     for bot, kind in bots.items():
         try:
@@ -146,13 +147,15 @@ def _need(backend: Backend) -> None:
     backend.units()
 
 
-def _need_units(paths: FleetPaths, backend: Backend, bots: Sequence[str], *, to_start: bool) -> None:
-    """See that the bots have units; if they are to be started, ones that can be."""
+def need_units(paths: FleetPaths, bots: Iterable[str]) -> None:
+    """See that the bots have units.
+
+    Raises:
+        NotDeployedError: some have none.
+    """
     missing = [bot for bot in bots if not paths.unit(bot).exists()]
     if missing:
         raise NotDeployedError(", ".join(missing))
-    if to_start:
-        refuse_masked(backend.altered(bots))
 
 
 @contextmanager
@@ -164,7 +167,9 @@ def _kept(
     Where the operator may not do to the bots what follows, it is as if nothing had been wanted. Who may do
     that may yet lack the right to keep it in the supervisor, as polkit's rule for a group cannot give it.
     """
-    _need_units(paths, backend, bots, to_start=enabled)
+    need_units(paths, bots)
+    if enabled:
+        refuse_masked(backend.altered(bots))
     with revisions.opened(paths, to_read=True) as history:
         held = history.held()
     changed = [bot for bot in bots if (bot in held) == enabled]

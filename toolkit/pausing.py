@@ -10,6 +10,7 @@ from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED, TIMEOUT
 from toolkit.lifecycle import DOWN, State
 from toolkit.lock import changing
+from toolkit.operate import need_units
 from toolkit.paths import FleetPaths
 from toolkit.view import BotView
 
@@ -37,15 +38,17 @@ def pause(
         The bots as they were found at the end; one that refused with its reason for that.
 
     Raises:
+        NotDeployedError: some have no unit yet.
         RefusedError: all refused.
     """
+    need_units(paths, bots)
     verb = "pause" if paused else "resume"
     sockets = {bot: paths.control_socket(bot) for bot in bots}
     with changing(paths.lock, f"toolkit admin {verb}-bot"):
         answers = ask_many(sockets, verb, timeout_s=_ASKED_S)
     failures = {bot: answer for bot, answer in answers.items() if isinstance(answer, Failure)}
     told = {bot: failure.message for bot, failure in failures.items() if _is_refusal(failure)}
-    if told.keys() == bots.keys():
+    if told and told.keys() == bots.keys():
         raise RefusedError("; ".join(f"{bot}: {words}" for bot, words in told.items()))
     told |= {bot: f"not {verb}d: {failure.message}" for bot, failure in failures.items() if _is_late(failure)}
 

@@ -90,8 +90,12 @@ def _real_tokens(path: Path) -> dict[str, str]:
     hint = "name a file with one token a line"
     try:
         content = read_regular(path, _MOST_BYTES, follow=True).decode()
-        lines = [line.strip() for line in content.splitlines()]
-        tokens = [checked(line, f"{path}") for line in lines if line and not line.startswith("#")]
+        lines = [(number, line.strip()) for number, line in enumerate(content.splitlines(), 1)]
+        tokens = [
+            checked(line, f"line {number} of {path}")
+            for number, line in lines
+            if line and not line.startswith("#")
+        ]
     except OddFileError as error:
         raise UsageError(error.message, hint) from None
     except OSError as error:

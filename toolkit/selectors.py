@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from toolkit.errors import UsageError
+from toolkit.lifecycle import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,33 @@ def _matches(selector: str, bot: Candidate) -> bool:
 def select(selectors: Sequence[str], bots: Sequence[Candidate]) -> list[str]:
     """The names of the bots that any of the selectors means, in the bots' order; all where there are none.
 
+    A state that no bot is in now means none of them, and is no error.
+
     Raises:
-        UsageError: a selector means no bot; the hint tells the nearest name.
+        UsageError: a selector means no bot and never could; the hint tells the nearest name, type or state.
     """
     if not selectors:
         return [bot.name for bot in bots]
     chosen = set()
     for selector in selectors:
         found = {bot.name for bot in bots if _matches(selector, bot)}
-        if not found and selector != "all":
-            from difflib import get_close_matches  # 2 ms that only an error costs
-
-            near = get_close_matches(selector, [bot.name for bot in bots], n=1)
-            hint = f"did you mean {near[0]}?" if near else "`toolkit bot list` shows the bots"
-            raise UsageError(f"no bot matches {selector!r}", hint)
+        if not found and selector != "all" and not _is_state(selector):
+            raise UsageError(f"no bot matches {selector!r}", _hint(selector, bots))
         chosen |= found
     return [bot.name for bot in bots if bot.name in chosen]
+
+
+def _is_state(selector: str) -> bool:
+    kind, _, pattern = selector.partition(":")
+    return kind == "state" and pattern.upper() in State.__members__
+
+
+def _hint(selector: str, bots: Sequence[Candidate]) -> str:
+    from difflib import get_close_matches  # 2 ms that only an error costs
+
+    names = [bot.name for bot in bots]
+    others = [*dict.fromkeys(f"type:{bot.type}" for bot in bots), *(f"state:{state}" for state in State)]
+    kind, colon, pattern = selector.partition(":")
+    wanted = f"{kind}:{pattern.upper()}" if kind == "state" else selector
+    near = get_close_matches(wanted, others if colon else names, n=1)
+    return f"did you mean {near[0]}?" if near else "`toolkit bot list` shows the bots"

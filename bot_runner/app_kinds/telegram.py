@@ -132,7 +132,8 @@ class Session:
                 raise _end_of(poller)
             self._polling = vitals.poller = None
             self._intake.rests()
-        vitals.pauses(f"{PAUSED}; what was taken is being finished")
+        busy = self._handover.unfinished
+        vitals.pauses(f"{PAUSED}; what was taken is being finished" if busy else PAUSED)
         turned = asyncio.create_task(self._turned.wait())
         finished = asyncio.create_task(self._handover.finished())
         try:

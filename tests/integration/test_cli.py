@@ -206,7 +206,7 @@ def test_init_refuses_to_overwrite(tmp_path):
         (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
         (lambda path: path.write_bytes(b"\xff\n"), "is not UTF-8 text"),
         (lambda path: path.write_text("# none\n"), "holds no token"),
-        (lambda path: path.write_text("a novel\n"), "holds no bot token"),
+        (lambda path: path.write_text("# mine\na novel\n"), "line 2 of "),
         (lambda path: path.write_text("#\n" * 500_001), "has more than 1000000 bytes"),
     ],
 )

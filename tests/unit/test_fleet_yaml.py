@@ -144,6 +144,14 @@ def test_what_cannot_be_read_is_one_clear_fault(text, said):
     assert tree.unread == ("mapping, or" not in said)
 
 
+def test_a_tab_is_named_and_where_an_open_quote_begins_is_told():
+    [fault] = parse("a:\n\tb: 1\n").faults
+    assert (fault.line, fault.hint) == (2, "YAML is indented by spaces, never by tabs")
+    [fault] = parse('a: 1\nb: "x\nc: 2\n').faults
+    assert fault.message.endswith("; it begins in line 2")
+    assert fault.hint == ""
+
+
 def lol(levels: int) -> str:
     rows = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
     return "a0: &a0 [" + ", ".join("0123456789") + "]\n" + "\n".join(rows)

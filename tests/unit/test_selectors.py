@@ -21,17 +21,29 @@ BOTS = [
         (["state:failed"], ["bob"]),
         (["*o*"], ["bob", "carol"]),
         (["alice", "type:e*"], ["alice", "bob"]),
+        (["state:QUARANTINED"], []),
+        (["state:BACKOFF", "alice"], ["alice"]),
     ],
 )
 def test_selects(selectors, expected):
     assert select(selectors, BOTS) == expected
 
 
-def test_a_name_that_no_bot_has_is_an_error_with_the_nearest_name():
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("alcie", "alice"),
+        ("type:ehco", "type:echo"),
+        ("tpye:echo", "type:echo"),
+        ("state:runing", "state:RUNNING"),
+        ("stat:FAILED", "state:FAILED"),
+    ],
+)
+def test_what_no_bot_can_be_is_an_error_with_the_nearest_name(wrong, nearest):
     with pytest.raises(UsageError) as caught:
-        select(["alcie"], BOTS)
-    assert "alcie" in caught.value.message
-    assert caught.value.hint == "did you mean alice?"
+        select([wrong], BOTS)
+    assert wrong in caught.value.message
+    assert caught.value.hint == f"did you mean {nearest}?"
 
 
 def test_one_wrong_selector_spoils_the_whole_call():

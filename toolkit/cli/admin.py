@@ -9,6 +9,7 @@ from toolkit.cli.output import Progress, echo, emit_json, note
 from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from toolkit.paths import FleetPaths
     from toolkit.view import BotView
 
 Finish = Annotated[float, seconds_option("--wait", "Seconds in which updates under way must be finished.")]
@@ -16,10 +17,17 @@ Resume = Annotated[float, seconds_option("--wait", "Seconds in which a bot must 
 app = typer.Typer(help="Start, stop, restart and pause bots.", no_args_is_help=True)
 
 
-def _chosen(selectors: list[str] | None) -> list[str]:
+def _chosen(
+    context: typer.Context, selectors: list[str] | None, as_json: bool
+) -> "tuple[FleetPaths, dict[str, str]]":
+    """Where the fleet lies, and the bots that are meant; where those are none, the command ends here."""
     if not selectors:
         raise UsageError("which bots?", "name them, or say `all`")
-    return selectors
+    paths, names, _, _ = selected(context, selectors)
+    if not names:
+        _report([], "", as_json)
+        raise typer.Exit
+    return paths, names
 
 
 def _report(views: "list[BotView]", wanted: str, as_json: bool) -> None:
@@ -45,7 +53,7 @@ def start_bot(
     """
     from toolkit.operate import start
 
-    paths, names, _, _ = selected(context, _chosen(bots))
+    paths, names = _chosen(context, bots, as_json)
     with Progress("settled") as progress:
         views = start(paths, names, backend_of(paths), wait, progress, note)
     _report(views, "RUNNING", as_json)
@@ -59,7 +67,7 @@ def stop_bot(context: typer.Context, bots: Selectors = None, as_json: JsonFlag =
     """
     from toolkit.operate import stop
 
-    paths, names, _, _ = selected(context, _chosen(bots))
+    paths, names = _chosen(context, bots, as_json)
     _report(stop(paths, names, backend_of(paths), note), "STOPPED", as_json)
 
 
@@ -73,7 +81,7 @@ def restart_bot(
     """
     from toolkit.operate import restart
 
-    paths, names, _, _ = selected(context, _chosen(bots))
+    paths, names = _chosen(context, bots, as_json)
     with Progress("restarted") as progress:
         views = restart(paths, names, backend_of(paths), wait, progress, note)
     if len(views) < len(names) and not as_json:
@@ -107,7 +115,7 @@ def _pause(
 ) -> None:
     from toolkit.pausing import pause
 
-    paths, names, _, _ = selected(context, _chosen(bots))
+    paths, names = _chosen(context, bots, as_json)
     with Progress("paused" if paused else "resumed") as progress:
         views = pause(paths, names, backend_of(paths), wait, progress, paused=paused)
     _report(views, "PAUSED" if paused else "RUNNING", as_json)

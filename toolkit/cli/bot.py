@@ -84,7 +84,7 @@ def status(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = F
         views = explained(invocation(context).paths(), views)
     if as_json:
         emit_json({"bots": [view.as_json() for view in views], "undeployed": [str(path) for path in changed]})
-    else:
+    elif views:
         echo("\n\n".join("\n".join(_described(view)) for view in views))
         _say_stale(changed)
     if any(view.state != "DEFINED" and not view.well for view in views):

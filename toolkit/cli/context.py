@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolkit.cli.output import note
 from toolkit.errors import NotDeployedError, SecretError, UsageError
 from toolkit.files import in_the_way
 
@@ -162,6 +163,8 @@ def selected(
         views = observe(paths, bots, backend_of(paths), answer_s=answer_s)
     states = {view.name: str(view.state) for view in views or []}
     names = select(selectors, [Candidate(bot, kind, states.get(bot, "")) for bot, kind in bots.items()])
+    if bots and not names:
+        note("note: no bot is in that state")
     if views is not None:
         views = [view for view in views if view.name in names]
     return paths, {name: bots[name] for name in names}, views, changed

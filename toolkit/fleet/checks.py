@@ -80,8 +80,8 @@ def _check_folders(draft: Draft, path: Keys) -> None:
     if python is None:
         return
     if _missing(python):
-        message, hint = "there is no such interpreter", "make its environment with `python3 -m venv`"
-        draft.report.add(draft.fleet, (*path, "python"), message, hint)
+        hint = "`python3 -m venv FOLDER` makes one as FOLDER/bin/python3"
+        draft.report.add(draft.fleet, (*path, "python"), "there is no such interpreter", hint)
     elif _missing(os.path.join(os.path.dirname(python), "bot-runner")):
         message, hint = "bot-runner is not installed beside it", "run its `pip install bot-toolkit`"
         draft.report.add(draft.fleet, (*path, "python"), message, hint)

@@ -20,6 +20,7 @@ Path = tuple[str | int, ...]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 _COLLECTION_TAGS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_TABS = "YAML is indented by spaces, never by tabs"
 # So much text weighs as much as a value of its own.
 _TEXT_WEIGHT = 100
 
@@ -63,7 +64,7 @@ def parse(text: str) -> Tree:
     except _RefusedError as refused:
         fault = refused.fault
     except yaml.MarkedYAMLError as error:
-        fault = _syntax_fault(error)
+        fault = _syntax_fault(text, error)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         fault = Fault(line, (), f"not YAML: {error.reason}")
@@ -72,10 +73,20 @@ def parse(text: str) -> Tree:
     return Tree(lines=tree.lines, tokens=tree.tokens, faults=[*tree.faults, fault], unread=True)
 
 
-def _syntax_fault(error: yaml.MarkedYAMLError) -> Fault:
+def _syntax_fault(text: str, error: yaml.MarkedYAMLError) -> Fault:
     mark = error.problem_mark or error.context_mark
     words = ", ".join(part for part in (error.context, error.problem) if part)
-    return Fault(mark.line + 1 if mark else 0, (), f"not YAML: {words}")
+    begun = error.context_mark.line + 1 if error.context_mark else 0
+    line = mark.line + 1 if mark else 0
+    if begun and begun != line:
+        words += f"; it begins in line {begun}"
+    hint = _TABS if mark and _tab_at(text, mark) else ""
+    return Fault(line, (), f"not YAML: {words}", hint)
+
+
+def _tab_at(text: str, mark: yaml.Mark) -> bool:
+    line = text.split("\n")[mark.line : mark.line + 1]
+    return bool(line) and line[0][mark.column : mark.column + 1] == "\t"
 
 
 class _RefusedError(Exception):

@@ -16,6 +16,7 @@ def test_a_pause_holds_over_a_kill_until_the_resume(up, eventually):
         ("alice", "PAUSED", 0),
         ("bob", "PAUSED", 0),
     ]
+    assert {bot["reason"] for bot in told} == {"an operator paused it"}
     assert "admin resume-bot alice" in up.run("bot", "status", "alice").stdout
     assert up.run("bot", "health").returncode == 0
     assert "nothing to do" in up.run("deploy").stdout

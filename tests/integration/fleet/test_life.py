@@ -225,8 +225,13 @@ def test_the_token_is_nowhere_but_in_its_file(up):
 
 def test_what_was_never_deployed_is_defined_and_cannot_be_started(operator):
     assert operator.states() == dict.fromkeys(THREE, "DEFINED")
-    told = operator.run("admin", "stop-bot", "alice", code=2)
-    assert "not deployed yet: alice" in told.stderr
+    assert "`toolkit up` puts it in force" in operator.run("bot", "status", "alice").stdout
+    for command in ("stop-bot", "pause-bot", "resume-bot"):
+        told = operator.run("admin", command, "alice", code=2)
+        assert "not deployed yet: alice" in told.stderr
+    told = operator.run("admin", "start-bot", "state:FAILED")
+    assert (told.stdout, told.stderr) == ("", "note: no bot is in that state\n")
+    assert operator.json("bot", "list", "state:FAILED")["bots"] == []
     told = operator.run("sandbox", "say", "alice", "hello", code=2)
     assert "not deployed yet: alice" in told.stderr
     assert "toolkit deploy" in told.stderr
