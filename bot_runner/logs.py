@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bot_runner.redaction import Redactor
+from bot_runner.state_log import SELDOM_S
 from toolkit.botfile import Log
 from toolkit.clock import rfc3339
 
@@ -23,6 +24,8 @@ JOURNAL = "journal"
 _PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
 # INFO lines of these hold a URL with the token for every call.
 QUIET = ("httpx", "httpcore")
+# Write a stack and the whole answer for each that they cannot read: a proxy's page, all through an outage.
+TALKATIVE = ("telegram.request.BaseRequest", "telegram.ext.ExtBot")
 
 
 class Line(NamedTuple):
@@ -231,6 +234,24 @@ class QueueHandler(logging.Handler):
         )
 
 
+class Seldom(logging.Filter):
+    """Lets an error from one place of the code pass once in a while; what is no error passes always."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be written."""
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        if record.levelno < logging.ERROR:
+            return True
+        passes = now - self._passed.get(place, float("-inf")) >= SELDOM_S
+        if passes:
+            self._passed[place] = now
+        return passes
+
+
 def _redacting_factory(redact: Redactor) -> Any:
     """Makes records that hold no secret, so that handlers which the app adds cannot write one either."""
     plain = logging.getLogRecordFactory()
@@ -262,4 +283,6 @@ def install(writer: LogWriter, log: Log, redact: Redactor) -> None:
     root.setLevel(log.level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).addFilter(Seldom())
     logging.captureWarnings(capture=True)

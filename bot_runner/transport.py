@@ -8,8 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
+import msgspec
 from telegram import Bot
-from telegram.error import TimedOut
+from telegram.error import NetworkError, TimedOut
 from telegram.ext import ApplicationBuilder
 from telegram.request import HTTPXRequest
 
@@ -21,16 +22,17 @@ POLL_POOL = 2
 _MARGIN_S = 5.0
 # Up- and downloads come in pieces, each within the usual timeouts.
 _TRANSFER_S = 600.0
-_NOT_FOUND = 404
+_UNAUTHORIZED, _NOT_FOUND = 401, 404
 # Of an HTTP layer that is not built on httpx; what python-telegram-bot takes by default.
 _USUAL = httpx.Timeout(5.0)
 _log = logging.getLogger(__name__)
 
 
 class Bounded:
-    """A request with a deadline for the whole call, and with 404 told apart from 401.
+    """A request with a deadline for the whole call, and with what a refused token is not told apart from it.
 
     httpx limits each read and write, not the call: a server that answers a byte at a time holds it for ever.
+    python-telegram-bot takes each 401 and 404 for a refused token, also those of a proxy.
     """
 
     __slots__ = ()
@@ -48,6 +50,8 @@ class Bounded:
             raise TimedOut(f"Timed out: no whole answer within {deadline:g} s") from None
         if code == _NOT_FOUND:
             raise Misrouted("Not Found (404)")
+        if code == _UNAUTHORIZED and not _is_bot_apis(payload):
+            raise NetworkError("Unauthorized (401), by a proxy: it is no answer of the Bot API's")
         return code, payload
 
     def _longest(self, kwargs: dict[str, Any]) -> float:
@@ -60,6 +64,14 @@ class Bounded:
                 return _TRANSFER_S
             total += seconds
         return total
+
+
+def _is_bot_apis(payload: bytes) -> bool:
+    """Whether this is an answer as the Bot API gives it: https://core.telegram.org/bots/api#making-requests."""
+    try:
+        return "ok" in msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False
 
 
 class RunnerRequest(Bounded, HTTPXRequest):

@@ -7,16 +7,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from toolkit.lifecycle import FailureClass
+
 ME = {"id": 1, "is_bot": True, "first_name": "Odd", "username": "oddbot"}
 MESSAGE = {"message_id": 1, "date": 1, "chat": {"id": 7, "type": "private"}, "text": "hi"}
 SEEN_S = 3.0
 
 
 class OddApi:
-    """A server with an answer to every poll that is given at once, and right ones to the other methods."""
+    """A server with an answer to every poll that is given at once, and right ones to the other methods.
+
+    Attributes:
+        page: status and body that all methods are answered with, as by a proxy; none where the body is empty.
+    """
 
     def __init__(self):
         self.updates, self.polls = [], 0
+        self.page = (200, b"")
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -24,8 +31,11 @@ class OddApi:
 
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
-                body = json.dumps({"ok": True, "result": api.answer(self.path.rpartition("/")[2])}).encode()
-                self.send_response(200)
+                status, body = api.page
+                if not body:
+                    result = api.answer(self.path.rpartition("/")[2])
+                    body = json.dumps({"ok": True, "result": result}).encode()
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -79,3 +89,30 @@ def test_a_server_that_does_not_wait_is_not_asked_without_end(new_bot, odd_api, 
     assert odd_api.polls - polls < 20 * SEEN_S
     assert bot.until("RUNNING")["ready"]
     assert bot.stop() == 0
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"[]", b"1"], ids=["page", "list", "number"])
+def test_a_401_of_a_proxy_is_no_refused_token(new_bot, odd_api, body):
+    bot = new_bot(odd_api.url)
+    odd_api.page = 401, body
+    bot.start()
+    bot.until("INITIALIZING", "by a proxy")
+    odd_api.page = 200, b""
+    bot.until("RUNNING")
+    odd_api.page = 401, body
+    bot.until("DEGRADED", "by a proxy")
+    odd_api.page = 401, b'{"ok": false, "error_code": 401, "description": "Unauthorized"}'
+    assert bot.ended() == FailureClass.TOKEN_REFUSED.code
+
+
+def test_a_page_of_a_proxy_is_in_the_log_once(new_bot, odd_api):
+    bot = new_bot(odd_api.url)
+    odd_api.page = 502, b"<html>Bad Gateway</html>"
+    bot.start()
+    bot.until("INITIALIZING", "Bad Gateway")
+    odd_api.page = 200, b""
+    bot.until("RUNNING")
+    odd_api.page = 502, b"<html>Bad Gateway</html>"
+    bot.until("DEGRADED", "Bad Gateway")
+    assert bot.stop() == 0
+    assert len(bot.messages("telegram.request.BaseRequest")) == 1
