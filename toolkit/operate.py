@@ -8,7 +8,7 @@ from toolkit.backends import Backend, Phase
 from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.settle import settle, steady
 from toolkit.deploy.stopping import stop_s
-from toolkit.errors import NotDeployedError, RefusedError
+from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
 from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import observe
@@ -164,8 +164,9 @@ def _kept(
 ) -> Iterator[None]:
     """Keep what the operator wants: in the database for deploys, in the supervisor itself.
 
-    Where the operator may not do to the bots what follows, it is as if nothing had been wanted. Who may do
-    that may yet lack the right to keep it in the supervisor, as polkit's rule for a group cannot give it.
+    Where it cannot be kept, or the operator may not do to the bots what follows, it is as if nothing had been
+    wanted. Who may do that may yet lack the right to keep it in the supervisor, as polkit's rule for a group
+    cannot give it.
     """
     need_units(paths, bots)
     if enabled:
@@ -176,6 +177,10 @@ def _kept(
     _note_held(paths, changed, held=not enabled)
     try:
         kept = _keep(backend, bots, enabled=enabled)
+    except (ToolkitError, OSError):
+        _note_held(paths, changed, held=enabled)
+        raise
+    try:
         yield
     except RefusedError:
         _note_held(paths, changed, held=enabled)

@@ -240,3 +240,17 @@ def test_a_unit_whose_limits_changed_live_is_not_told_as_edited(admin):
     finally:
         admin.edit("    limits: {tasks: 77}\n", "")
         admin.run("deploy")
+
+
+def test_a_stop_that_cannot_be_kept_changes_nothing(admin):
+    host, before = admin.host, admin.pids()
+    host.sh('mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"', admin.units)
+    try:
+        told = admin.run("admin", "stop-bot", "bob", code=1).stderr
+        assert f"{admin.unit('bob')}: Read-only file system" in told
+        assert f"hint: `findmnt -T {admin.units}/bot-{admin.fleet}.target.wants` tells" in told
+        assert admin.pids() == before
+        assert admin.run("plan").stdout == "3 no-op\n"
+        assert admin.faults() == {}
+    finally:
+        host.run("umount", admin.units)

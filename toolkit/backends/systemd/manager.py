@@ -1,16 +1,21 @@
 """What is asked of systemd's manager: org.freedesktop.systemd1(5)."""
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toolkit.backends.systemd.bus import BUS, Bus, Call, DeniedError, FaultError
 from toolkit.backends.systemd.patience import patiently
+from toolkit.files import FULL
 
 PATH = "/org/freedesktop/systemd1"
 MANAGER = "org.freedesktop.systemd1.Manager"
 # It reads every unit of the machine anew and answers nobody meanwhile.
 RELOAD_S = 90.0
 NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
+# How it passes on what the system said: sd_bus_error_set_errno(3).
+_DISK = {f"System.Error.{errno.errorcode[code]}": code for code in (errno.EROFS, *FULL)}
 
 
 class Listed(NamedTuple):
@@ -109,11 +114,11 @@ class Manager:
 
     def enable(self, files: Sequence[str]) -> None:
         """Have units started by what their ``[Install]`` names."""
-        self._call(Call(PATH, MANAGER, "EnableUnitFiles", "asbb", (list(files), False, False)))
+        self._link(Call(PATH, MANAGER, "EnableUnitFiles", "asbb", (list(files), False, False)))
 
     def disable(self, files: Sequence[str]) -> None:
         """Have units started by nothing."""
-        self._call(Call(PATH, MANAGER, "DisableUnitFiles", "asb", (list(files), False)))
+        self._link(Call(PATH, MANAGER, "DisableUnitFiles", "asb", (list(files), False)))
 
     def reset_failed(self, units: Sequence[str]) -> None:
         """Forget failures and counted starts: manual starts count to the limit too, systemd.unit(5)."""
@@ -131,6 +136,12 @@ class Manager:
         """
         body = (unit, True, list(properties.items()))
         self._call(Call(PATH, MANAGER, "SetUnitProperties", "sba(sv)", body))
+
+    def _link(self, call: Call) -> None:
+        try:
+            self._call(call)
+        except FaultError as fault:
+            raise _of_disk(fault) from None
 
     def _act(self, calls: Sequence[Call]) -> None:
         """Do to each unit that is loaded; for others there is nothing to do."""
@@ -150,6 +161,13 @@ def _good(answer: tuple[Any, ...] | FaultError | DeniedError) -> tuple[Any, ...]
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def _of_disk(fault: FaultError) -> Exception:
+    """What systemd could not do as a disk is full or read-only, as the system itself says that."""
+    code = _DISK.get(fault.name, 0)
+    path = fault.text.removeprefix("File ").rpartition(": ")[0]
+    return OSError(code, os.strerror(code), path) if code and path else fault
 
 
 def _value(variant: tuple[str, Any]) -> Any:
