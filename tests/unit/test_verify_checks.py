@@ -14,7 +14,7 @@ from toolkit.place import SYSTEM_SYSTEMD
 from toolkit.render.systemd_marks import take_away
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
-from toolkit.verify.facts import Facts, FileFact, ProcessFact, _processes, _pythons
+from toolkit.verify.facts import Facts, FileFact, ProcessFact, _processes, _pythons, apart_s
 from toolkit.verify.folders import Kept, Own, own
 from toolkit.verify.of_host import all_checks
 from toolkit.verify.of_systemd import _number
@@ -58,9 +58,14 @@ def expected(**changes) -> Expected:
 
 def failed(wanted: Expected, **host: str) -> dict[str, str]:
     facts = Facts(host=GOOD | {name.replace("__", ":"): value for name, value in host.items()})
-    verdicts = {check.name: check.judge(facts) for check in all_checks(wanted, NOW)}
+    verdicts = {check.name: check.judge(facts) for check in all_checks(wanted)}
     del verdicts["database"]  # there are no files here
     return {name: verdict.found for name, verdict in verdicts.items() if verdict.outcome is Outcome.FAILED}
+
+
+@pytest.mark.parametrize(("now", "apart"), [(89, 10), (99, 0), (100, 0), (160, 0), (161, 0), (200, 39)])
+def test_an_answer_that_took_its_time_is_no_wrong_clock(now, apart):
+    assert apart_s(now, 100.0, 161.0) == apart
 
 
 def test_a_good_machine_passes():
@@ -70,7 +75,8 @@ def test_a_good_machine_passes():
 @pytest.mark.parametrize(
     ("name", "value", "check", "found"),
     [
-        ("now", f"{NOW - 60:.0f}", "clock", "it differs by 60 s from the machine that asks"),
+        ("apart", "60", "clock", "it differs by 60 s from the machine that asks"),
+        ("now", f"{NOW - 7200:.0f}", "clock", "it is before the last deploy"),
         ("MemAvailable", "20000", "memory", "19 MB are left, and 64 MB are needed"),
         ("free:/home/x", "2048", "disk", "/home/x: 2 MB are left"),
         ("inodes:/home/x", "3", "disk", "/home/x: 3 inodes are left"),
@@ -170,7 +176,7 @@ def of_bot(
         "processes": {7: ProcessFact("a", {"Seccomp": "2"}, limits, own.limits.nice)},
         "host": GOOD | {"linger": "yes"},
     }
-    checks = all_checks(wanted, NOW)
+    checks = all_checks(wanted)
     verdicts = {check.name: check.judge(Facts(**(facts | changes))) for check in checks}
     del verdicts["database"]
     return verdicts
@@ -252,7 +258,7 @@ def test_a_token_file_that_others_may_use_is_told_with_commands_that_close_it(mo
 
 
 def test_failures_that_explain_others_are_checks_and_never_in_a_circle():
-    names = {check.name for check in all_checks(expected(), NOW)} | set(of_bot(LOADED))
+    names = {check.name for check in all_checks(expected())} | set(of_bot(LOADED))
     left = {name: {cause.lstrip(":") for cause in causes} for name, causes in _FROM.items()}
     assert set(left) | set().union(*left.values()) <= names
     while left:
@@ -348,7 +354,7 @@ def test_who_may_write_to_a_folder_of_the_administrators_is_told(mode, owner, wh
     user, _, group = owner.partition(":")
     files = {"/srv/demo/it's": FileFact(mode, user, group, "directory", 0, 0)}
     wanted = expected(kept=(Kept("/srv/demo/it's", ("bots",)), Kept("/srv/demo/bots.d")))
-    (check,) = [check for check in all_checks(wanted, NOW) if check.name == "folders"]
+    (check,) = [check for check in all_checks(wanted) if check.name == "folders"]
     verdict = check.judge(Facts(files=files))
     assert verdict.found == (f"/srv/demo/it's has mode {mode:04o}: {who} may write there" if who else "")
     command = """`chmod go-w '/srv/demo/it'"'"'s'`"""
@@ -433,7 +439,7 @@ def test_one_check_alone_fails_for_a_bot_that_is_just_starting_or_silent_and_non
 
 
 def test_every_check_says_why_and_what_to_do():
-    for check in all_checks(expected(), NOW):
+    for check in all_checks(expected()):
         assert check.why, check.name
         assert check.hint, check.name
 

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shlex
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -227,6 +228,11 @@ def _looked_at(wanted: Expected) -> list[str]:
     return paths
 
 
+def apart_s(now: int, began: float, ended: float) -> float:
+    """How far a clock that was read at some time between two differs from them, in seconds."""
+    return max(began - now - 1, now - ended, 0)  # it told whole seconds, rounded down
+
+
 def _files(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, FileFact]]:
     for path, line in told:
         mode, user, group, kind, size, written = line.split("|")
@@ -246,8 +252,12 @@ def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _machine(host: Host, wanted: Expected) -> dict[str, str]:
+    began = time.time()
     told = _printed(host, _HOST, _systemctl(wanted)).splitlines()
+    ended = time.time()
     facts = dict(line.split("=", 1) for line in told if "=" in line)
+    # A slow host's answer is no wrong clock.
+    facts["apart"] = f"{apart_s(int(facts.get('now') or 0), began, ended):.0f}"
     for folder, space in _each(host, _SPACE, [folder for folder in (wanted.home, wanted.logs) if folder]):
         facts[f"free:{folder}"], _, facts[f"inodes:{folder}"] = space.partition(" ")
     return facts

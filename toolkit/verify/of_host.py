@@ -15,13 +15,9 @@ from toolkit.verify.told_once import told_once
 _SERVICES = ("supervisor", "supervisord")
 
 
-def all_checks(wanted: Expected, here_s: float) -> list[Check]:
-    """Every check of a host: those of the machine, of the fleet, then of each bot.
-
-    Parameters:
-        here_s: the time on the machine that asks, in seconds since the epoch.
-    """
-    made = [*of_machine.checks(wanted, here_s), *_of_fleet(wanted)]
+def all_checks(wanted: Expected) -> list[Check]:
+    """Every check of a host: those of the machine, of the fleet, then of each bot."""
+    made = [*of_machine.checks(wanted), *_of_fleet(wanted)]
     for bot in wanted.bots:
         made += [*of_files.checks(wanted, bot), *of_bot.checks(wanted, bot)]
         made += of_systemd.checks(wanted, bot) if wanted.target else [_enabled(bot)]

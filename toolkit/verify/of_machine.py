@@ -16,12 +16,8 @@ _FILES_SHARE = 0.9
 _CLOCK_S = 10
 
 
-def checks(wanted: Expected, here_s: float) -> list[Check]:
-    """All of them.
-
-    Parameters:
-        here_s: the time on the machine that asks, in seconds since the epoch.
-    """
+def checks(wanted: Expected) -> list[Check]:
+    """All of them."""
 
     def check(name: str, why: str, hint: str, judge: Callable[[Expected, Facts], Verdict]) -> Check:
         return Check(name, "", why, hint, lambda facts: judge(wanted, facts))
@@ -51,12 +47,11 @@ def checks(wanted: Expected, here_s: float) -> list[Check]:
             "raise what the kernel allows",
             _open_files,
         ),
-        Check(
+        check(
             "clock",
-            "",
             "a wrong clock breaks TLS, and what logs tell",
             "have the machine keep time: `timedatectl set-ntp true`",
-            lambda facts: _clock(wanted, facts, here_s),
+            _clock,
         ),
     ]
 
@@ -117,16 +112,16 @@ def _open_files(wanted: Expected, facts: Facts) -> Verdict:
     )
 
 
-def _clock(wanted: Expected, facts: Facts, here_s: float) -> Verdict:
+def _clock(wanted: Expected, facts: Facts) -> Verdict:
     now = int(facts.host.get("now") or 0)
-    apart = abs(now - here_s)
+    apart = int(facts.host.get("apart") or 0)
     made = datetime.fromisoformat(wanted.made_at).timestamp() if wanted.made_at else 0
     unkept = all(
         facts.host.get(key) == value
         for key, value in (("CanNTP", "yes"), ("NTP", "yes"), ("NTPSynchronized", "no"))
     )
     return judged(
-        f"it differs by {apart:.0f} s from the machine that asks" if apart > _CLOCK_S else "",
+        f"it differs by {apart} s from the machine that asks" if apart > _CLOCK_S else "",
         "it is before the last deploy" if now + _CLOCK_S < made else "",
         "it is not synchronised" if unkept else "",
     )
