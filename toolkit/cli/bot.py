@@ -67,6 +67,8 @@ def list_bots(context: typer.Context, bots: Selectors = None, as_json: JsonFlag 
     table(
         rows,
         ("NAME", "TYPE", "BACKEND", "STATE", "READY", "PID", "UPTIME", "RESTARTS", "MEMORY", "CPU", "REASON"),
+        sentences=1,
+        spare="BACKEND",
     )
     _say_stale(changed)
 
@@ -147,7 +149,7 @@ def health(context: typer.Context, bots: Selectors = None, as_json: JsonFlag = F
         emit_json({"healthy": not sick, "bots": [{key: shape[key] for key in keys} for shape in shapes]})
     else:
         rows = [(view.name, str(view.state), view.reason or "-", view.hint or "-") for view in views]
-        table(rows, ("NAME", "STATE", "REASON", "HINT"))
+        table(rows, ("NAME", "STATE", "REASON", "HINT"), sentences=2)
     if sick:
         raise typer.Exit(ExitCode.UNHEALTHY)
 
@@ -234,7 +236,7 @@ def _show_letters(found: "list[Kept]") -> None:
         for letter in each.letters
     ]
     if rows:
-        table(rows, ("BOT", "UPDATE", "ATTEMPTS", "SET ASIDE", "REASON"))
+        table(rows, ("BOT", "UPDATE", "ATTEMPTS", "SET ASIDE", "REASON"), sentences=1)
     elif not any(each.fault or each.unreadable for each in found):
         echo("no update is set aside")
     if more := sum(each.more for each in found):

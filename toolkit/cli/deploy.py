@@ -168,4 +168,4 @@ def _show_steps(steps: "list[Step]") -> None:
         if step.action is not Action.NOTHING or step.reason
     ]
     if rows:
-        table(rows, ("BOT", "ACTION", "REASON"))
+        table(rows, ("BOT", "ACTION", "REASON"), sentences=1)

@@ -68,17 +68,43 @@ def _write(stream: TextIO, line: str) -> None:
     stream.flush()
 
 
-def table(rows: Iterable[Sequence[str]], headers: Sequence[str]) -> None:
-    """Aligned columns; states are coloured on a terminal."""
+def table(
+    rows: Iterable[Sequence[str]], headers: Sequence[str], *, sentences: int = 0, spare: str = ""
+) -> None:
+    """Aligned columns; states are coloured on a terminal.
+
+    Parameters:
+        sentences: how many of the last columns stand below their row where a terminal is too narrow, each a
+            line, so that what is to be copied is not broken.
+        spare: the column that is left out there first.
+    """
     lines = [list(headers), *([shown(cell).replace("\n", "\\n") for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    if spare and _too_wide(lines):
+        column = lines[0].index(spare)
+        lines = [line[:column] + line[column + 1 :] for line in lines]
+    beside = len(lines[0]) - (sentences if _too_wide(lines) else 0)
+    widths = _widths(lines)[:beside]
     colour = _coloured(sys.stdout)
-    for line in lines:
+    for number, line in enumerate(lines):
         cells = [
             _painted(cell, STATE_COLOURS.get(cell, ""), colour) + " " * (width - len(cell))
-            for cell, width in zip(line, widths, strict=True)
+            for cell, width in zip(line, widths, strict=False)
         ]
         _write(sys.stdout, "  ".join(cells).rstrip())
+        for name, cell in zip(lines[0][beside:], line[beside:], strict=True):
+            if number and cell not in ("", "-"):
+                _write(sys.stdout, f"  {name.lower()}: {cell}")
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _too_wide(lines: Sequence[Sequence[str]]) -> bool:
+    """Whether a terminal would break the lines; one that does not know its width breaks none."""
+    widths = _widths(lines)
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
+    return 0 < columns < sum(widths) + 2 * (len(widths) - 1)
 
 
 def _coloured(stream: TextIO) -> bool:

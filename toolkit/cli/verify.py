@@ -92,4 +92,4 @@ def _show(results: "list[Result]", *, everything: bool) -> None:
         row = (check.bot or "-", check.name, mark, found, check.why, result.hint)
         rows.append((result.case.host, *row) if hosts else row)
     headers = ("BOT", "CHECK", "RESULT", "FOUND", "WHY", "HINT")
-    table(rows, ("HOST", *headers) if hosts else headers)
+    table(rows, ("HOST", *headers) if hosts else headers, sentences=3)
