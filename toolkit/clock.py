@@ -16,6 +16,14 @@ def rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds(at: str) -> float:
+    """Such a time in seconds since the epoch; 0 where it is none."""
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return 0.0
+
+
 def now() -> str:
     """The present time."""
     return rfc3339(time.time())

@@ -44,11 +44,10 @@ MIGRATIONS = (
     """,
 )
 
-
 _DAMAGED = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
-# SQLite cannot make the files of its log, which reading takes too.
 # Bytes that SQLite needs to open a database at all: its shared memory, and the first of its log.
 _LEAST = 64 * 1024
+# SQLite cannot make the files of its log, which reading takes too.
 _UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from toolkit.backends import Phase, Supervision, UnaskedError, UnitStatus
+from toolkit.clock import seconds
 from toolkit.ipc.client import Failure, FailureKind
 from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.view import BotView
@@ -217,11 +217,3 @@ def unasked(view: BotView, silence: UnaskedError) -> BotView:
         reason = "; ".join(filter(None, (view.reason, words)))
         view = replace(view, reason=reason, hint=silence.hint if lost or stopped else view.hint)
     return replace(view, supervisor=silence.supervision)
-
-
-def seconds(at: str) -> float:
-    """A time of a run record in seconds since the epoch; 0 where it is none."""
-    try:
-        return datetime.fromisoformat(at).timestamp()
-    except ValueError:
-        return 0.0

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from toolkit import shell
 from toolkit.backends.systemd.status import RESULTS
-from toolkit.clock import rfc3339
+from toolkit.clock import rfc3339, seconds
 from toolkit.errors import OddFileError, RefusedError, ToolkitError, printable
 from toolkit.logs import INDENT, Filter, Line
 from toolkit.paths import FleetPaths
@@ -89,7 +88,7 @@ class Journal:
         return found[::-1]
 
     def _read(self, found: list[Line], wanted: Filter, count: int | None) -> None:
-        since = [f"--since=@{_seconds(wanted.since)}"] if wanted.since else []
+        since = [f"--since=@{int(seconds(wanted.since))}"] if wanted.since else []
         with closing(shell.lines([*self._argv, "--reverse", *since], silent_s=SILENT_S)) as batches:
             for line in _joined_backwards(line for batch in batches for line in self._parsed(batch)):
                 if wanted.admits(line):
@@ -240,7 +239,3 @@ def _joined_backwards(lines: Iterator[Line]) -> Iterator[Line]:
             yield line
     # Their heads are older than what was asked for, or gone.
     yield from (line for rest in rests.values() for line in rest)
-
-
-def _seconds(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp())

@@ -54,7 +54,7 @@ _ALIVE = (
     State.RELOADING,
     State.PAUSED,
 )
-_DOWN = (State.STOPPED, State.BACKOFF, State.FAILED, State.QUARANTINED)
+_AT_REST = (State.STOPPED, State.BACKOFF, State.FAILED, State.QUARANTINED)
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DEFINED, Event.INSTALL): State.STOPPED,
@@ -74,8 +74,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # The runner's own stop, because of a failure: what is stopping comes back.
     (State.STOPPING, Event.FAIL): State.BACKOFF,
     (State.BACKOFF, Event.STOP): State.STOPPED,
-    **{(state, Event.SPAWN): State.STARTING for state in _DOWN},
-    **{(state, Event.REMOVE): State.DEFINED for state in _DOWN},
+    **{(state, Event.SPAWN): State.STARTING for state in _AT_REST},
+    **{(state, Event.REMOVE): State.DEFINED for state in _AT_REST},
     **{(state, Event.STOP): State.STOPPING for state in _ALIVE},
     **{(state, Event.EXIT): State.BACKOFF for state in _ALIVE},
     **{(state, Event.CRASH): State.BACKOFF for state in _ALIVE},

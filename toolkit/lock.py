@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from toolkit.clock import now
 from toolkit.errors import RefusedError
 from toolkit.files import make_private
 from toolkit.regular_files import open_regular
-from toolkit.revisions import actor, now
+from toolkit.revisions import actor
 
 
 class Hold:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.backends import Backend, Phase, UnaskedError, UnitStatus
-from toolkit.derive import seconds, unasked, understood, view_of_answer, view_of_silence, with_hold
+from toolkit.clock import seconds
+from toolkit.derive import unasked, understood, view_of_answer, view_of_silence, with_hold
 from toolkit.ipc import listening
 from toolkit.ipc.client import Asked, Failure, FailureKind, ask_many
 from toolkit.lifecycle import State

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from toolkit import revisions
 from toolkit.backends import Backend, Phase
 from toolkit.backends.altered import refuse_masked
-from toolkit.deploy.settle import settle, steady
+from toolkit.deploy.settle import Progress, settle, silent, steady
 from toolkit.deploy.stopping import stop_s
 from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
 from toolkit.lifecycle import State
@@ -17,11 +17,6 @@ from toolkit.view import BotView
 
 Tell = Callable[[str], None]
 _FAILED = (State.FAILED, State.QUARANTINED)
-Progress = Callable[[int, int], None]
-
-
-def _silent(_: str) -> None:
-    """Tell nobody."""
 
 
 def start(
@@ -30,7 +25,7 @@ def start(
     backend: Backend,
     wait_s: float,
     progress: Progress,
-    tell: Tell = _silent,
+    tell: Tell = silent,
 ) -> list[BotView]:
     """Start bots and let them come back by themselves from now on.
 
@@ -58,7 +53,7 @@ def start(
     return steady(paths, settle(paths, bots, backend, wait_s, progress), backend)
 
 
-def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend, tell: Tell = _silent) -> list[BotView]:
+def stop(paths: FleetPaths, bots: Mapping[str, str], backend: Backend, tell: Tell = silent) -> list[BotView]:
     """Drain and stop bots in parallel; they stay stopped until they are started by hand.
 
     Parameters:
@@ -94,7 +89,7 @@ def restart(
     backend: Backend,
     wait_s: float,
     progress: Progress,
-    tell: Tell = _silent,
+    tell: Tell = silent,
 ) -> list[BotView]:
     """Drain, stop, and start bots again, one after another; stop at the first that does not get ready.
 
@@ -121,7 +116,7 @@ def restart(
                 raise
             tell(refused.message)
             break
-        found = settle(paths, {bot: kind}, backend, wait_s, lambda _done, _total: None)
+        found = settle(paths, {bot: kind}, backend, wait_s)
         views += steady(paths, found, backend)
         progress(len(views), len(bots))
         if not views[-1].ready:

@@ -1,10 +1,10 @@
 """Have bots rest, up and without updates, and go on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from toolkit.backends import Backend
-from toolkit.deploy.settle import settle
+from toolkit.deploy.settle import Progress, settle
 from toolkit.errors import RefusedError
 from toolkit.ipc.client import Failure, FailureKind, ask_many
 from toolkit.ipc.protocol import REFUSED, TIMEOUT
@@ -23,7 +23,7 @@ def pause(
     bots: Mapping[str, str],
     backend: Backend,
     wait_s: float,
-    progress: Callable[[int, int], None],
+    progress: Progress,
     *,
     paused: bool,
 ) -> list[BotView]:

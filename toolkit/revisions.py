@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit import db
+from toolkit.clock import now
 from toolkit.errors import OddFileError, ToolkitError
 from toolkit.paths import TYPE_NAME, FleetPaths, is_bot_name
 from toolkit.place import PLACES
@@ -58,11 +58,6 @@ class Written:
     texts: Mapping[Path, Collection[str]] = field(default_factory=dict)
 
 
-def now() -> str:
-    """The time as it is stored: RFC 3339 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def actor() -> str:
     """Who changes the fleet: the user, and behind sudo the one who called it."""
     import getpass
@@ -81,7 +76,6 @@ class Revisions:
     def __init__(self, connection: sqlite3.Connection, paths: FleetPaths) -> None:
         self._db = connection
         self._paths = paths
-        self._home = paths.home
 
     def reserve(self, size: int) -> None:
         """Make sure of so many bytes, whatever becomes of the disk: see ``db.reserve``."""
@@ -102,7 +96,7 @@ class Revisions:
             self._db.executemany(
                 "INSERT INTO revision_file VALUES (?, ?, ?, ?)",
                 (
-                    (number, os.path.relpath(file.path, self._home), digest, file.mode)
+                    (number, os.path.relpath(file.path, self._paths.home), digest, file.mode)
                     for digest, file in zip(digests, files, strict=True)
                 ),
             )
@@ -195,7 +189,7 @@ class Revisions:
         return Written({self._absolute(path) for (path,) in paths}, texts)
 
     def _absolute(self, path: str) -> Path:
-        return Path(os.path.normpath(self._home / path))
+        return Path(os.path.normpath(self._paths.home / path))
 
     def hold(self, bots: Iterable[str]) -> None:
         """Keep bots stopped until an operator starts them."""

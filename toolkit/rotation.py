@@ -1,6 +1,6 @@
 """Whether a bot runs with the token that stands in its file now. Times tell: no token is read for it."""
 
-from datetime import datetime
+from toolkit.clock import seconds
 
 WORDS = "its token file was written after it started"
 
@@ -12,10 +12,8 @@ def is_late(written_s: float, started_at: object) -> bool:
         written_s: when the file was last written, in seconds since the epoch.
         started_at: when the bot's run began, as the bot tells it: RFC 3339; what is none tells nothing.
     """
-    try:
-        return written_s > datetime.fromisoformat(str(started_at)).timestamp()
-    except ValueError:
-        return False
+    started_s = seconds(str(started_at))
+    return bool(started_s) and written_s > started_s
 
 
 def how(bot: str) -> str:

@@ -10,7 +10,7 @@ from toolkit.files import in_the_way, write_atomically
 from toolkit.paths import FLEET_NAME
 from toolkit.regular_files import read_regular
 from toolkit.secrets import checked
-from toolkit.templates import template_folder
+from toolkit.templates import environment, template_folder
 
 # Of a file of tokens: some 20,000 of them.
 _MOST_BYTES = 1_000_000
@@ -35,27 +35,18 @@ def write_fleet(
         RefusedError: one of the files is there already; nothing was written.
         UsageError: the name, the folder, the endpoint or the token file will not do.
     """
-    import jinja2
-
     if not FLEET_NAME.fullmatch(fleet):
         raise UsageError(f"--name {fleet!r} is no name for a fleet", "1 to 24 of a-z and 0-9")
     if endpoint is not None:
         _check_endpoint(endpoint)
     tokens = _real_tokens(token_file) if token_file else {bot: _made_up_token() for bot in SAMPLE_BOTS}
     bots = {bot: SAMPLE_BOTS.get(bot, "echo") for bot in tokens}
-    source = template_folder() / "init"
-    text = jinja2.Template(
-        (source / "fleet.yaml.j2").read_text(encoding="utf-8"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    ).render(fleet=fleet, endpoint=endpoint, bots=bots, root="state" if keep_in_folder else None)
+    template = environment("init", trim_blocks=True).get_template("fleet.yaml.j2")
+    root = "state" if keep_in_folder else None
     contents = {folder / f"secrets/{bot}.token": token + "\n" for bot, token in tokens.items()}
-    for path in sorted(p for p in source.rglob("*") if p.is_file() and p.suffix != ".j2"):
-        if "__pycache__" not in path.parts:
-            contents[folder / path.relative_to(source)] = path.read_text(encoding="utf-8")
+    contents |= {folder / name: text for name, text in _examples().items()}
     # The fleet file comes last: where it stands, all that it names stands too.
-    contents[folder / "fleet.yaml"] = text
+    contents[folder / "fleet.yaml"] = template.render(fleet=fleet, endpoint=endpoint, bots=bots, root=root)
     present = [path for path in contents if path.exists()]
     if present:
         raise RefusedError(f"{present[0]} is there already", "choose an empty folder")
@@ -67,6 +58,17 @@ def write_fleet(
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if secret else 0o777)
         write_atomically(path, content, 0o600 if secret else 0o644)
     return list(contents)
+
+
+def _examples() -> dict[Path, str]:
+    """The example bots, by their paths in a fleet's folder."""
+    source = template_folder() / "init"
+    files = (path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {
+        path.relative_to(source): path.read_text(encoding="utf-8")
+        for path in sorted(files)
+        if path.suffix != ".j2"
+    }
 
 
 def _made_up_token() -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from toolkit import revisions
-from toolkit.backends import STOP_S, UP, Backend, SocketGoneError
+from toolkit.backends import UP, Backend, SocketGoneError
 from toolkit.deploy.leftovers import runners, sweep
 from toolkit.deploy.owner import need_owner
 from toolkit.deploy.stopping import stop_s
@@ -41,7 +41,7 @@ def shutdown(paths: FleetPaths, fleet_file: Path, backend: Backend, *, end_super
             backend.stop(list(units), stop_s(paths, list(units)))
             if end_supervisor:
                 backend.end()
-        left = [] if backend.alive() else sweep(paths, STOP_S)
+        left = [] if backend.alive() else sweep(paths)
     if paths.place == PRIVATE_SUPERVISORD:
         return units is not None or lost or bool(left)
     return bool(left) or any(unit.phase in UP for unit in (units or {}).values())

@@ -88,12 +88,13 @@ def down(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, launch: bool) -> None:
     from toolkit.deploy import execute
+    from toolkit.deploy.settle import silent
     from toolkit.deploy.work import Options
 
     fleet, paths = call.load()
     supervisor = backend_of(paths)
     with Progress("settled") as progress:
-        tell = (lambda _line: None) if as_json else progress.line
+        tell = silent if as_json else progress.line
         options = Options(launch=launch, take_over=take_over, wait_s=wait, tell=tell, progress=progress)
         report = execute.deploy(fleet, paths, supervisor, options)
     if as_json:

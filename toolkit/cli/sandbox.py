@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolkit.cli.context import JsonFlag, seconds_option
-from toolkit.errors import ExitCode
+from toolkit.cli.context import JsonFlag, invocation, sandbox_bot, seconds_option, selected
+from toolkit.cli.output import echo, emit_json, note, table
+from toolkit.errors import ExitCode, ToolkitError
 
 if TYPE_CHECKING:
     from toolkit.sandbox.client import SandboxClient
@@ -170,7 +171,6 @@ def heal(
 @app.command()
 def faults(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> None:
     """Show the faults in force, and how often each struck."""
-    from toolkit.cli.output import emit_json, table
     from toolkit.sandbox.client import SandboxClient
 
     names, endpoint = ({}, url) if url else _fleet_bots(context)
@@ -193,7 +193,6 @@ def bots(context: typer.Context, url: Url = "", as_json: JsonFlag = False) -> No
 
     Such as polls, updates pending and unanswered, messages sent; docs/sandbox.md tells them all.
     """
-    from toolkit.cli.output import emit_json, table
     from toolkit.sandbox.client import SandboxClient
 
     names, endpoint = ({}, url) if url else _fleet_bots(context)
@@ -216,7 +215,6 @@ def _say(words: str, shape: dict[str, Any], as_json: bool) -> None:
 
 
 def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient, str]":
-    from toolkit.cli.context import sandbox_bot
     from toolkit.sandbox.client import SandboxClient
 
     endpoint, bot_id = (url, bot) if url else sandbox_bot(context, bot)
@@ -225,9 +223,6 @@ def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient,
 
 def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
     """The fleet's bots by id, and the sandbox that they talk to; the usual one where there is no fleet."""
-    from toolkit.cli.context import invocation, sandbox_bot, selected
-    from toolkit.errors import ToolkitError
-
     if not invocation(context).fleet_file.is_file():
         return {}, DEFAULT_URL
     names, endpoint = {}, DEFAULT_URL
@@ -241,7 +236,6 @@ def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
 
 
 def _tell(bot: str, answers: "list[Answer]", as_json: bool) -> None:
-    from toolkit.cli.output import echo, emit_json, note
 
     if as_json:
         emit_json({"bot": bot, "answers": [{**each, "time": _rfc3339(each["time"])} for each in answers]})

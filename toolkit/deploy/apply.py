@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.work import Report, Work
-from toolkit.files import make_private, remove
+from toolkit.files import remove
 from toolkit.lifecycle import State
 
 COMING = (State.STARTING, State.INITIALIZING, State.RELOADING)
@@ -23,8 +23,6 @@ def launch(work: Work, steps: list[Step], report: Report) -> None:
     for stale in set(work.paths.units.glob("*.conf")) - wanted_units:
         remove(stale)
     work.write(work.by_path)
-    for folder in (work.paths.logs, work.paths.supervisor_socket.parent):
-        make_private(folder)
     work.put_in_force(list(work.prepared.wanted))
     work.options.tell(f"starting the supervisor of fleet {work.prepared.fleet.name}")
     for step in steps:

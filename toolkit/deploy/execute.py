@@ -49,8 +49,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         refuse_masked(altered)
         found |= ground.make(prepared.folders)
         if not alive:
-            stop_s = max((want.bot_file.stop_s for want in prepared.wanted.values()), default=0) + 2
-            for bot in sweep(paths, stop_s):
+            for bot in sweep(paths):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
         kinds = {bot: want.type for bot, want in prepared.wanted.items()}
         missed = _missed(prepared, found, history.written())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from toolkit.deploy.stopping import stop_s
 from toolkit.errors import BackendError
 from toolkit.ipc.client import ask_many
 from toolkit.paths import FleetPaths
@@ -16,11 +17,8 @@ ANSWER_S = 1.0
 POLL_S = 0.05
 
 
-def sweep(paths: FleetPaths, deadline_s: float) -> list[str]:
-    """End every runner of this fleet; its supervisor must not be running.
-
-    Parameters:
-        deadline_s: seconds in which they may drain; after that they are killed.
+def sweep(paths: FleetPaths) -> list[str]:
+    """End every runner of this fleet, once it has drained; its supervisor must not be running.
 
     Returns:
         The names of the bots that were still running.
@@ -33,7 +31,7 @@ def sweep(paths: FleetPaths, deadline_s: float) -> list[str]:
         return []
     sockets = {bot: paths.control_socket(bot) for bot in running}
     ask_many(sockets, "stop", timeout_s=ANSWER_S, lapses=False)
-    left = _wait_gone(running, deadline_s)
+    left = _wait_gone(running, stop_s(paths, list(running)))
     for pid in left.values():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -16,6 +16,13 @@ STEADY_S, _BACK_S = 0.3, 5.0
 SETTLED = (State.RUNNING, State.DEGRADED, State.FAILED, State.QUARANTINED, State.PAUSED)
 
 
+Progress = Callable[[int, int], None]
+
+
+def silent(*_: object) -> None:
+    """Tell nobody."""
+
+
 def _rests(view: BotView) -> bool:
     return view.state in SETTLED
 
@@ -25,7 +32,7 @@ def settle(
     bots: Mapping[str, str],
     backend: Backend,
     deadline_s: float,
-    progress: Callable[[int, int], None],
+    progress: Progress = silent,
     rests: Callable[[BotView], bool] = _rests,
 ) -> list[BotView]:
     """Look until all bots have settled or the deadline has passed; give the last view of each.
@@ -76,7 +83,7 @@ def steady(paths: FleetPaths, views: Sequence[BotView], backend: Backend) -> lis
         return list(views)
     time.sleep(STEADY_S)
     kinds = {name: view.type for name, view in ready.items()}
-    again = {view.name: view for view in settle(paths, kinds, backend, _BACK_S, lambda _done, _total: None)}
+    again = {view.name: view for view in settle(paths, kinds, backend, _BACK_S)}
     return [compared(ready[view.name], again[view.name]) if view.name in ready else view for view in views]
 
 

@@ -11,7 +11,7 @@ from toolkit.backends.altered import Alteration, Kind
 from toolkit.deploy.edited import Edited, amiss
 from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.prepare import Prepared
-from toolkit.deploy.settle import settle, steady
+from toolkit.deploy.settle import Progress, settle, silent, steady
 from toolkit.deploy.stopping import longest
 from toolkit.files import NewFile, Staged, make_private, remove
 from toolkit.lifecycle import State
@@ -22,10 +22,6 @@ from toolkit.view import BotView
 
 # So many bots are named one by one.
 _NAMED = 3
-
-
-def _silent(*_: object) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +39,8 @@ class Options:
     launch: bool = False
     take_over: bool = False
     wait_s: float = 30.0
-    tell: Callable[[str], None] = _silent
-    progress: Callable[[int, int], None] = _silent
+    tell: Callable[[str], None] = silent
+    progress: Progress = silent
 
 
 @dataclass(slots=True)
@@ -102,7 +98,7 @@ class Work:
     found: Mapping[str, InForce]
     altered: Sequence[Alteration]
     links: Sequence[Edited] = ()
-    at: Callable[[str], None] = _silent
+    at: Callable[[str], None] = silent
     revision: int = 0
     touched: list[Path] = field(default_factory=list)
     staged: Staged = field(default_factory=Staged)

@@ -1,8 +1,8 @@
 """The checks of the machine itself."""
 
 from collections.abc import Callable
-from datetime import datetime
 
+from toolkit.clock import seconds
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.expected import Expected
 from toolkit.verify.facts import Facts
@@ -115,7 +115,7 @@ def _open_files(wanted: Expected, facts: Facts) -> Verdict:
 def _clock(wanted: Expected, facts: Facts) -> Verdict:
     now = int(facts.host.get("now") or 0)
     apart = int(facts.host.get("apart") or 0)
-    made = datetime.fromisoformat(wanted.made_at).timestamp() if wanted.made_at else 0
+    made = seconds(wanted.made_at)
     unkept = all(
         facts.host.get(key) == value
         for key, value in (("CanNTP", "yes"), ("NTP", "yes"), ("NTPSynchronized", "no"))

@@ -62,6 +62,10 @@ class DeniedError(RefusedError):
     """The caller may not do this: D-Bus's or polkit's policy says so."""
 
 
+# The body of an answer, or the error that stands for it.
+Answer = tuple[Any, ...] | FaultError | DeniedError
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A method call.
@@ -132,16 +136,14 @@ class Bus:
             raise answer
         return answer
 
-    def many(
-        self, calls: Sequence[Call], timeout_s: float | None = None
-    ) -> list[tuple[Any, ...] | FaultError | DeniedError]:
+    def many(self, calls: Sequence[Call], timeout_s: float | None = None) -> list[Answer]:
         """The bodies of many answers, asked for together; an error stands where one was the answer.
 
         Parameters:
             timeout_s: seconds for all of them.
         """
         deadline = time.monotonic() + (timeout_s or self._timeout_s)
-        answers: list[tuple[Any, ...] | FaultError | DeniedError] = []
+        answers: list[Answer] = []
         try:
             self._connect(deadline)
             for start in range(0, len(calls), MAX_PENDING):
@@ -224,9 +226,7 @@ class Bus:
             raise DeniedError(f"{self._path}: the bus takes no calls of this user", self._hint)
         self._parser.add_data(bytes(data[end + 2 :]))
 
-    def _exchange(
-        self, calls: Sequence[Call], deadline: float
-    ) -> list[tuple[Any, ...] | FaultError | DeniedError]:
+    def _exchange(self, calls: Sequence[Call], deadline: float) -> list[Answer]:
         sent = {next(self._serials): call for call in calls}
         self._send(b"".join(call.message().serialise(serial) for serial, call in sent.items()), deadline)
         answers = self._answers(sent, deadline)
@@ -234,10 +234,8 @@ class Bus:
             raise LostError("systemd is not on the message bus", self._hint)
         return [answers[serial] for serial in sent]
 
-    def _answers(
-        self, sent: dict[int, Call], deadline: float
-    ) -> dict[int, tuple[Any, ...] | FaultError | DeniedError]:
-        answers: dict[int, tuple[Any, ...] | FaultError | DeniedError] = {}
+    def _answers(self, sent: dict[int, Call], deadline: float) -> dict[int, Answer]:
+        answers: dict[int, Answer] = {}
         while len(answers) < len(sent):
             message = self._receive(deadline)
             if message is not None:
@@ -287,7 +285,7 @@ class Bus:
         return self._sock
 
 
-def _answer(message: Message, call: Call) -> tuple[Any, ...] | FaultError | DeniedError:
+def _answer(message: Message, call: Call) -> Answer:
     if message.header.message_type is not MessageType.error:
         body: tuple[Any, ...] = message.body
         return body

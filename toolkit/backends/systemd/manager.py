@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from toolkit.backends.systemd.bus import BUS, Bus, Call, DeniedError, FaultError
+from toolkit.backends.systemd.bus import BUS, Answer, Bus, Call, FaultError
 from toolkit.backends.systemd.patience import patiently
 from toolkit.files import FULL
 
@@ -150,14 +150,14 @@ class Manager:
                 continue
             _good(answer)
 
-    def _ask(self, calls: Sequence[Call]) -> list[tuple[Any, ...] | FaultError | DeniedError]:
+    def _ask(self, calls: Sequence[Call]) -> list[Answer]:
         return patiently(self.bus, lambda: self.bus.many(calls))
 
     def _call(self, call: Call, timeout_s: float | None = None) -> tuple[Any, ...]:
         return patiently(self.bus, lambda: self.bus.call(call, timeout_s))
 
 
-def _good(answer: tuple[Any, ...] | FaultError | DeniedError) -> tuple[Any, ...]:
+def _good(answer: Answer) -> tuple[Any, ...]:
     if isinstance(answer, Exception):
         raise answer
     return answer
