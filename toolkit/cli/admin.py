@@ -23,11 +23,11 @@ def _chosen(
     """Where the fleet lies, and the bots that are meant; where those are none, the command ends here."""
     if not selectors:
         raise UsageError("which bots?", "name them, or say `all`")
-    paths, names, _, _ = selected(context, selectors)
-    if not names:
+    chosen = selected(context, selectors)
+    if not chosen.bots:
         _report([], "", as_json)
         raise typer.Exit
-    return paths, names
+    return chosen.paths, chosen.bots
 
 
 def _report(views: "list[BotView]", wanted: str, as_json: bool) -> None:

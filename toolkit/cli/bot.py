@@ -13,6 +13,7 @@ from toolkit.cli.context import (
     complete_bot,
     invocation,
     selected,
+    selected_one,
 )
 from toolkit.cli.output import duration, echo, emit_json, error, json_text, note, size, table
 from toolkit.errors import ExitCode, UsageError, counted
@@ -31,8 +32,10 @@ app = typer.Typer(help="Look at bots.", no_args_is_help=True)
 def _views(context: typer.Context, selectors: list[str] | None) -> "tuple[list[BotView], list[Path]]":
     from toolkit.observe import observe
 
-    paths, bots, views, changed = selected(context, selectors or [])
-    return (views if views is not None else observe(paths, bots, backend_of(paths))), changed
+    chosen = selected(context, selectors or [])
+    if chosen.views is not None:
+        return chosen.views, chosen.changed
+    return observe(chosen.paths, chosen.bots, backend_of(chosen.paths)), chosen.changed
 
 
 def _say_stale(changed: list[Path]) -> None:
@@ -178,11 +181,11 @@ def logs(
     except re.error as fault:
         raise UsageError(f"--grep {grep}: {fault}") from None
     wanted = library.Filter(library.parse_since(since, datetime.now(UTC)) if since else "", pattern)
-    paths, names, _, _ = selected(context, bots or [])
-    source = _log_source(paths, names, follow)
+    chosen = selected(context, bots or [])
+    source = _log_source(chosen.paths, chosen.bots, follow)
 
     def show(line: library.Line) -> None:
-        echo(json_text(line.as_json()) if as_json else line.as_text(with_bot=len(names) > 1))
+        echo(json_text(line.as_json()) if as_json else line.as_text(with_bot=len(chosen.bots) > 1))
 
     for line in source.last(wanted, lines or None):
         show(line)
@@ -215,8 +218,8 @@ def dead_letters(context: typer.Context, bots: Selectors = None, as_json: JsonFl
     """
     from toolkit.dead_letters import kept
 
-    paths, names, _, _ = selected(context, bots or [])
-    found = kept(paths, names)
+    chosen = selected(context, bots or [])
+    found = kept(chosen.paths, chosen.bots)
     if as_json:
         emit_json({"bots": [each.as_json() for each in found]})
     else:
@@ -263,10 +266,7 @@ def retry_update(
     wrong = [word for word in updates if not word.isdecimal()]
     if wrong and updates != ["all"]:
         raise UsageError(f"{wrong[0]!r} is no update's id", f"`toolkit bot dead-letters {bot}` shows them")
-    paths, names, _, _ = selected(context, [bot])
-    if len(names) != 1:
-        raise UsageError(f"{bot!r} means {len(names)} bots", "name one")
-    name = next(iter(names))
+    paths, name = selected_one(context, bot)
     done = retry(paths, name, None if wrong else [int(word) for word in updates])
     if as_json:
         emit_json({"bot": name} | asdict(done))

@@ -148,10 +148,25 @@ def backend_of(paths: "FleetPaths") -> "Backend":
     return backend(paths)
 
 
-def selected(
-    context: typer.Context, selectors: list[str], *, answer_s: float = 2.0
-) -> "tuple[FleetPaths, dict[str, str], list[BotView] | None, list[Path]]":
-    """The bots that the selectors mean: where they lie, their types, their views if states were asked for."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Bots that were meant.
+
+    Parameters:
+        paths: the fleet's.
+        bots: the type of each, by name.
+        views: of each, if the selectors ask for states; else None.
+        changed: the fleet's files that were changed since the last deploy.
+    """
+
+    paths: "FleetPaths"
+    bots: dict[str, str]
+    views: "list[BotView] | None"
+    changed: list[Path]
+
+
+def selected(context: typer.Context, selectors: list[str]) -> Selection:
+    """The bots that the selectors mean."""
     from toolkit.observe import observe
     from toolkit.selectors import Candidate, needs_state, select
 
@@ -160,14 +175,26 @@ def selected(
     bots, changed = bots_in_force(call, paths)
     views = None
     if needs_state(selectors):
-        views = observe(paths, bots, backend_of(paths), answer_s=answer_s)
+        views = observe(paths, bots, backend_of(paths))
     states = {view.name: str(view.state) for view in views or []}
     names = select(selectors, [Candidate(bot, kind, states.get(bot, "")) for bot, kind in bots.items()])
     if bots and not names:
         note("note: no bot is in that state")
     if views is not None:
         views = [view for view in views if view.name in names]
-    return paths, {name: bots[name] for name in names}, views, changed
+    return Selection(paths, {name: bots[name] for name in names}, views, changed)
+
+
+def selected_one(context: typer.Context, selector: str) -> "tuple[FleetPaths, str]":
+    """Where the one bot lies that the selector means, and its name.
+
+    Raises:
+        UsageError: it means several.
+    """
+    chosen = selected(context, [selector])
+    if len(chosen.bots) != 1:
+        raise UsageError(f"{selector!r} means {len(chosen.bots)} bots", "name one")
+    return chosen.paths, next(iter(chosen.bots))
 
 
 def complete_bot(context: typer.Context, incomplete: str) -> list[str]:
@@ -203,13 +230,11 @@ def sandbox_bot(context: typer.Context, name: str) -> tuple[str, str]:
     from toolkit import botfile
     from toolkit.secrets import bot_id, read_token
 
-    paths, bots, _, _ = selected(context, [name])
-    if len(bots) != 1:
-        raise UsageError(f"{name!r} means {len(bots)} bots", "name one")
-    found = paths.botfile(next(iter(bots)))
+    paths, bot = selected_one(context, name)
+    found = paths.botfile(bot)
     if not found.exists():
-        raise NotDeployedError(next(iter(bots)))
-    bot = botfile.load(found)
-    if bot.token is None:
-        raise SecretError(f"bot {bot.name} has no token")
-    return bot.endpoint, bot_id(read_token(bot.token, os.environ))
+        raise NotDeployedError(bot)
+    loaded = botfile.load(found)
+    if loaded.token is None:
+        raise SecretError(f"bot {bot} has no token")
+    return loaded.endpoint, bot_id(read_token(loaded.token, os.environ))

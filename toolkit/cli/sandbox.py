@@ -226,7 +226,7 @@ def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
     if not invocation(context).fleet_file.is_file():
         return {}, DEFAULT_URL
     names, endpoint = {}, DEFAULT_URL
-    for name in selected(context, [])[1]:
+    for name in selected(context, []).bots:
         try:
             endpoint, bot_id = sandbox_bot(context, name)
         except ToolkitError:  # not deployed, or without a token that can be read
