@@ -12,7 +12,7 @@ from toolkit.deploy.edited import Edited, edited, in_text, kept_otherwise, moved
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
-from toolkit.deploy.plan import Action, Step, plan
+from toolkit.deploy.plan import Action, InForce, Step, plan
 from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.room import make_sure
 from toolkit.deploy.work import Options, Report, Work
@@ -51,22 +51,19 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         if not alive:
             for bot in sweep(paths):
                 options.tell(f"{bot}: ended a process that had outlived its supervisor")
-        kinds = {bot: want.type for bot, want in prepared.wanted.items()}
-        missed = _missed(prepared, found, history.written())
-        have = in_force(paths, history.applied(), kinds, backend, in_text(missed))
-        links = kept_otherwise(backend, prepared.wanted, have, {one.path for one in missed})
-        steps = plan(prepared.wanted, have)
+        seen = _look(prepared, backend, history.applied(), history.written(), found)
+        steps = seen.steps
         by_path = {file.path: file for file in prepared.files}
         remove_unfinished(by_path)
-        work = Work(prepared, backend, history, options, by_path, have, altered, links, hold.tell)
+        work = Work(prepared, backend, history, options, by_path, seen.have, altered, seen.links, hold.tell)
         work.touched.extend(found)
-        report = Report(steps, altered=altered, edited=[*missed, *links], touched=work.touched)
+        report = Report(steps, altered=altered, edited=seen.edited, touched=work.touched)
         history.claim(fleet.file)
         number = history.holding(prepared.files) if alive else None
         if number and all(step.action is Action.NOTHING for step in steps):
             confirm(replace(work, revision=number), steps, report)
             history.note_sources(fleet.sources)
-            await_coming(work, have, report)
+            await_coming(work, seen.have, report)
             return report
         backend.check(prepared.files)
         with work.staged:
@@ -91,14 +88,46 @@ def _carry_out(work: Work, steps: list[Step], report: Report, *, alive: bool) ->
         history.note_sources(fleet.sources)
 
 
-def _missed(prepared: Prepared, found: Mapping[Path, str], written: Written) -> list[Edited]:
-    """What is not as an earlier deploy left it.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is there, against what is wanted.
+
+    Parameters:
+        have: what is in force for each bot.
+        missed: the files and folders that are not as an earlier deploy left them.
+        links: what has bots come up with the supervisor, or not, against what is wanted.
+        steps: the plan.
+    """
+
+    have: dict[str, InForce]
+    missed: list[Edited]
+    links: list[Edited]
+    steps: list[Step]
+
+    @property
+    def edited(self) -> list[Edited]:
+        """All that is to be put back."""
+        return [*self.missed, *self.links]
+
+
+def _look(
+    prepared: Prepared,
+    backend: Backend,
+    applied: dict[str, Applied],
+    written: Written,
+    found: Mapping[Path, str],
+) -> _Seen:
+    """Compare what is there with what is wanted.
 
     Parameters:
         found: of folders and records, what is otherwise.
     """
-    folders = moved(prepared.folders, found, written, prepared.paths.tmpfiles)
-    return [*edited(prepared.files, written), *folders]
+    paths, wanted = prepared.paths, prepared.wanted
+    missed = [*edited(prepared.files, written), *moved(prepared.folders, found, written, paths.tmpfiles)]
+    kinds = {bot: want.type for bot, want in wanted.items()}
+    have = in_force(paths, applied, kinds, backend, in_text(missed))
+    links = kept_otherwise(backend, wanted, have, {one.path for one in missed})
+    return _Seen(have, missed, links, plan(wanted, have))
 
 
 def _runs(paths: FleetPaths, backend: Backend, *, may_launch: bool) -> bool:
@@ -145,11 +174,7 @@ def foresee(fleet: Fleet, paths: FleetPaths, backend: Backend) -> Foreseen:
         with revisions.opened(paths, to_read=True) as history:
             held, applied, written = history.held(), history.applied(), history.written()
     prepared = prepare(fleet, paths, held)
-    wanted = prepared.wanted
-    altered = backend.altered(list(wanted)) if backend.alive() else ()
+    altered = backend.altered(list(prepared.wanted)) if backend.alive() else ()
     refuse_masked(altered)
-    kinds = {bot: want.type for bot, want in wanted.items()}
-    missed = _missed(prepared, ground.look(paths, prepared.folders), written)
-    have = in_force(paths, applied, kinds, backend, in_text(missed))
-    links = kept_otherwise(backend, wanted, have, {one.path for one in missed})
-    return Foreseen(plan(wanted, have), altered, [*missed, *links])
+    seen = _look(prepared, backend, applied, written, ground.look(paths, prepared.folders))
+    return Foreseen(seen.steps, altered, seen.edited)
