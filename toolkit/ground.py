@@ -18,7 +18,8 @@ from toolkit.render.folders import Folder
 
 _GROUPADD_S = 30.0
 _AS_ROOT = "run it as root"
-_RECORDS_MODE = 0o660
+# Of the database and the lock, which all operators write.
+RECORDS_MODE = 0o660
 
 
 def lay(paths: FleetPaths) -> dict[Path, str]:
@@ -41,7 +42,7 @@ def lay(paths: FleetPaths) -> dict[Path, str]:
         folders = [Folder(paths.home, _home_mode(paths), group=paths.group)]
         folders.append(Folder(paths.records, 0o2770, group=paths.group))
         found = {folder.path: make_folder(folder) for folder in folders}
-        found |= {path: _make_file(path, _RECORDS_MODE, group) for path in _records(paths)}
+        found |= {path: _make_file(path, RECORDS_MODE, group) for path in _records(paths)}
     except PermissionError as error:
         raise RefusedError(f"{error.filename}: {error.strerror}", _AS_ROOT) from None
     return {path: words for path, words in found.items() if words}
@@ -71,22 +72,22 @@ def look(paths: FleetPaths, folders: Iterable[Folder]) -> dict[Path, str]:
     found = {}
     for folder in folders:
         with suppress(OSError, ToolkitError):
-            owner = _uid(folder.user), group_id(folder.group)
-            found[folder.path] = _otherwise(folder.path.stat(), folder.mode, *owner)
+            owner = user_id(folder.user), group_id(folder.group)
+            found[folder.path] = otherwise(folder.path.stat(), folder.mode, *owner)
     for path in _records(paths):
         with suppress(OSError, ToolkitError):
-            found[path] = _otherwise(path.lstat(), _RECORDS_MODE, None, group_id(paths.group))
+            found[path] = otherwise(path.lstat(), RECORDS_MODE, None, group_id(paths.group))
     return {path: words for path, words in found.items() if words}
 
 
-def _otherwise(found: os.stat_result, mode: int, user: int | None, group: int) -> str:
-    """How a folder or file differs, in words; "" where it does not."""
+def otherwise(found: os.stat_result, mode: int, user: int | None, group: int | None) -> str:
+    """How a folder or file differs, in words; "" where it does not. None is for whichever owner it has."""
     words = []
     if stat.S_IMODE(found.st_mode) != mode:
         words.append(f"of mode {stat.S_IMODE(found.st_mode):04o}, not {mode:04o}")
     if user is not None and found.st_uid != user:
         words.append(f"of the user {_name(pwd.getpwuid, found.st_uid)}, not {_name(pwd.getpwuid, user)}")
-    if found.st_gid != group:
+    if group is not None and found.st_gid != group:
         words.append(f"of the group {_name(grp.getgrgid, found.st_gid)}, not {_name(grp.getgrgid, group)}")
     return ", ".join(words)
 
@@ -108,7 +109,7 @@ def make_folder(folder: Folder) -> str:
         OSError: it cannot be made.
         ToolkitError: its user or group is unknown.
     """
-    owner, there = (_uid(folder.user), group_id(folder.group)), False
+    owner, there = (user_id(folder.user), group_id(folder.group)), False
     try:
         folder.path.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -116,7 +117,7 @@ def make_folder(folder: Folder) -> str:
     descriptor = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
-        words = _otherwise(found, folder.mode, *owner) if there else ""
+        words = otherwise(found, folder.mode, *owner) if there else ""
         if (found.st_uid, found.st_gid) != owner:
             os.fchown(descriptor, *owner)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != folder.mode:
@@ -138,7 +139,12 @@ def group_id(name: str) -> int:
         raise ToolkitError(f"this machine has no group {name}", f"make it: `groupadd {name}`") from None
 
 
-def _uid(name: str) -> int:
+def user_id(name: str) -> int:
+    """A user's number.
+
+    Raises:
+        ToolkitError: there is none of this name.
+    """
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
@@ -171,7 +177,7 @@ def _make_file(path: Path, mode: int, group: int) -> str:
     descriptor = open_regular(path, os.O_CREAT, mode)
     try:
         found = os.fstat(descriptor)
-        words = _otherwise(found, mode, None, group) if there else ""
+        words = otherwise(found, mode, None, group) if there else ""
         if found.st_gid != group:
             os.fchown(descriptor, -1, group)
         if stat.S_IMODE(found.st_mode) != mode:

@@ -54,9 +54,10 @@ def test_the_files_are_as_they_were_found_good(fleet, paths, name):
 
 
 def test_units_can_be_read_by_all_and_bot_files_by_the_fleets_group(fleet):
-    modes = {str(file.path): (file.mode, file.group) for file in render_fleet(fleet, SYSTEM, MACHINE)}
-    assert modes[str(SYSTEM.unit("alice"))] == (0o644, "")
-    assert modes[str(SYSTEM.botfile("alice"))] == (0o640, "bot-demo")
+    files = {file.path: file for file in render_fleet(fleet, SYSTEM, MACHINE)}
+    modes = {path: (file.mode, file.user, file.group) for path, file in files.items()}
+    assert modes[SYSTEM.unit("alice")] == (0o644, "root", "root")
+    assert modes[SYSTEM.botfile("alice")] == (0o640, "root", "bot-demo")
 
 
 def test_every_file_in_a_folder_of_others_says_whose_it_is(fleet):

@@ -77,6 +77,22 @@ def take_a_unit(guest: Guest) -> None:
     guest.host.run("rm", guest.unit("alice"))
 
 
+def give_a_unit_away(guest: Guest) -> None:
+    guest.host.run("chown", "nobody", guest.unit("alice"))
+
+
+def give_a_bot_file_away(guest: Guest) -> None:
+    guest.host.run("chgrp", "nogroup", "/var/lib/bot-toolkit/demo/botfiles/alice.json")
+
+
+def give_the_folders_away(guest: Guest) -> None:
+    guest.host.run("chown", "nobody", "/etc/tmpfiles.d/bot-demo.conf")
+
+
+def close_the_lock(guest: Guest) -> None:
+    guest.host.run("chmod", "600", "/var/lib/bot-toolkit/demo/records/fleet.lock")
+
+
 def change_a_limit(guest: Guest) -> None:
     guest.host.sh(AS_ITS_USER, guest.pids()["alice"], "prlimit", "--nofile=512:512")
 
@@ -120,6 +136,8 @@ def edit_the_folders(guest: Guest) -> None:
         (start_a_bot_by_hand, "alice:running", "it runs, though an operator stopped it"),
         (edit_a_unit, "alice:unit-file", "was edited: line"),
         (take_a_unit, "alice:unit-file", "is not there"),
+        (give_a_unit_away, "alice:unit-file", "belongs to nobody:root, not to root:root"),
+        (give_a_bot_file_away, "alice:bot-file", "belongs to root:nogroup, not to root:bot"),
         (change_a_limit, "alice:limits", "open files: 512, not 1024"),
         (leave_a_stale_socket, "alice:socket", ""),
         (open_the_socket, "alice:socket", "mode 0666, not 0660"),
@@ -127,6 +145,8 @@ def edit_the_folders(guest: Guest) -> None:
         (forget_the_boot, ":boot", "abled"),
         (stop_the_supervisor, ":supervisor", ""),
         (open_the_records, ":database", "mode 0666"),
+        (close_the_lock, ":database", "fleet.lock has mode 0600, not 0660"),
+        (give_the_folders_away, ":shared-files", "belongs to nobody:root"),
         (edit_the_folders, ":shared-files", "bot-demo.conf was edited"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

@@ -44,6 +44,7 @@ def expected(**changes) -> Expected:
         "home": "/home/x",
         "logs": "/home/x/log",
         "database": "/home/x/fleet.db",
+        "lock": "/home/x/fleet.lock",
         "group": "",
         "target": "",
         "wants": "",

@@ -64,13 +64,12 @@ def amiss(file: RenderedFile) -> str:
 def _amiss_but_for_its_text(file: RenderedFile, found: os.stat_result) -> str:
     if stat.S_ISLNK(found.st_mode):
         return "a symbolic link"
-    if stat.S_IMODE(found.st_mode) != file.mode:
-        return f"of mode {stat.S_IMODE(found.st_mode):04o}, not {file.mode:04o}"
     try:
-        kept = not file.group or found.st_gid == ground.group_id(file.group)
+        user = ground.user_id(file.user) if file.user else None
+        group = ground.group_id(file.group) if file.group else None
     except ToolkitError:  # the first deploy makes the group
-        kept = False
-    return "" if kept else f"not of the group {file.group}"
+        return f"not of the group {file.group}"
+    return ground.otherwise(found, file.mode, user, group)
 
 
 def edited(wanted: Sequence[RenderedFile], written: Written) -> list[Edited]:

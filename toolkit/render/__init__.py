@@ -18,12 +18,14 @@ class RenderedFile:
     Parameters:
         path: absolute.
         mode: its permissions.
-        group: the group it belongs to; "" leaves it to whoever writes it.
+        user: who owns it; "" leaves it to whoever writes it.
+        group: the group it belongs to, likewise.
     """
 
     path: Path
     content: str
     mode: int = 0o600
+    user: str = ""
     group: str = ""
 
 

@@ -1,6 +1,7 @@
 """Every file of a fleet."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Protocol
 
 from toolkit import botfile
@@ -57,7 +58,9 @@ def render_fleet(
     for bot in fleet.bots:
         files.append(renderer.unit(fleet, bot, paths, machine, bot not in stopped))
         files.append(rendered_bot_file(fleet, bot, paths, machine))
-    return files
+    if not paths.is_system:
+        return files
+    return [replace(file, user="root", group=file.group or "root") for file in files]
 
 
 def rendered_bot_file(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine) -> RenderedFile:
@@ -68,4 +71,4 @@ def rendered_bot_file(fleet: Fleet, bot: str, paths: FleetPaths, machine: Machin
     # systemd puts each bot into the fleet's group; a user of supervisord's is no member of it.
     user = fleet.types[fleet.bots[bot].type].user
     own = machine.groups.get(user, "") if paths.place.backend == "supervisord" else ""
-    return RenderedFile(paths.botfile(bot), text, 0o640, own or paths.group)
+    return RenderedFile(paths.botfile(bot), text, 0o640, group=own or paths.group)

@@ -12,6 +12,7 @@ import msgspec
 
 from toolkit import botfile, revisions
 from toolkit.botfile import BotFile
+from toolkit.deploy import access
 from toolkit.deploy.stopping import bot_file_in_place
 from toolkit.errors import NotDeployedError, ToolkitError
 from toolkit.paths import FleetPaths, is_bot_name
@@ -26,11 +27,18 @@ _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file as it was rendered."""
+    """A file as it was rendered.
+
+    Parameters:
+        user: who owns it, "" in user mode.
+        group: likewise.
+    """
 
     path: str
     text: str
     mode: int
+    user: str = ""
+    group: str = ""
 
 
 class Bot(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +91,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     logs: str
     database: str
+    lock: str
     group: str
     target: str
     wants: str
@@ -146,7 +155,7 @@ def _expected(
 ) -> Expected:
     number, status = last
     held = history.held()
-    owner = _owner(paths.home)
+    owner = "root" if paths.is_system else _owner(paths.home)
     bots = tuple(
         _bot(paths, row, rendered[row.revision], name in held, owner) for name, row in applied.items()
     )
@@ -154,7 +163,7 @@ def _expected(
     newest = rendered[number]
     others = {paths.unit(name) for name in _names(newest, paths)}
     files = [file for path, file in newest.items() if path not in own | others]
-    shared = tuple(_file(file) for file in files if not _is_bot_file(file))
+    shared = tuple(_file(paths, file) for file in files if not _is_bot_file(file))
     systemd = paths.place.backend == "systemd"
     return Expected(
         fleet=paths.fleet,
@@ -165,6 +174,7 @@ def _expected(
         home=str(paths.home),
         logs="" if systemd else str(paths.logs),
         database=str(paths.database),
+        lock=str(paths.lock),
         group=paths.group if paths.is_system else "",
         target=paths.target if systemd else "",
         wants=str(paths.units / f"{paths.target}.wants") if systemd else "",
@@ -203,14 +213,15 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
     # What to do with what these name is told to root.
     trusted = bot_file_in_place(paths, row.bot) if paths.is_system else bot
     token = trusted.token if trusted else None
+    user = _user(unit.content) or owner
     return Bot(
         name=row.bot,
         held=held,
-        unit=_file(unit),
+        unit=_file(paths, unit),
         unit_hash=row.unit_hash,
-        bot_file=_file(own),
+        bot_file=_file(paths, own, _group(paths, user)),
         fingerprint=row.fingerprint,
-        user=_user(unit.content) or owner,
+        user=user,
         python=_python(in_place) if in_place else "",
         runs_as=_user(in_place) or owner,
         secret=token.value[0] if token and token.kind in FILE_KINDS else "",
@@ -229,8 +240,17 @@ def _code(bot: BotFile) -> Iterator[str]:
         yield os.path.dirname(bot.app.argv[0])
 
 
-def _file(file: RenderedFile) -> File:
-    return File(str(file.path), file.content, file.mode)
+def _file(paths: FleetPaths, file: RenderedFile, group: str = "root") -> File:
+    owners = ("root", group) if paths.is_system else ()
+    return File(str(file.path), file.content, file.mode, *owners)
+
+
+def _group(paths: FleetPaths, user: str) -> str:
+    """The group of a bot file: its bot reads it by that."""
+    if paths.place.backend == "systemd":
+        return paths.group
+    known = access.account(user)
+    return known.own_group if known else user
 
 
 def _in_place(unit: Path) -> str:

@@ -217,7 +217,7 @@ def _views(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
 
 
 def _looked_at(wanted: Expected) -> list[str]:
-    paths = [wanted.home, wanted.database, *(file.path for file in wanted.shared)]
+    paths = [wanted.home, wanted.database, wanted.lock, *(file.path for file in wanted.shared)]
     paths += [folder.path for folder in wanted.folders] + [folder.path for folder in wanted.kept]
     for bot in wanted.bots:
         socket = bot.bot.files.socket

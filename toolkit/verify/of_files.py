@@ -44,9 +44,13 @@ def file_faults(wanted: File, facts: Facts) -> list[str]:
         return [f"{wanted.path} is not there"]
     if found.kind == "symbolic link":
         return [f"{wanted.path} is a symbolic link"]
+    faults = []
     if found.mode != wanted.mode:
-        return [f"{wanted.path} has mode {found.mode:04o}, not {wanted.mode:04o}"]
-    return []
+        faults.append(f"{wanted.path} has mode {found.mode:04o}, not {wanted.mode:04o}")
+    if wanted.user and (found.user, found.group) != (wanted.user, wanted.group):
+        owners = f"{found.user}:{found.group}, not to {wanted.user}:{wanted.group}"
+        faults.append(f"{wanted.path} belongs to {owners}")
+    return faults
 
 
 def _unit_file(bot: Bot, facts: Facts) -> Verdict:

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 
 from toolkit.backends import Supervision
+from toolkit.ground import RECORDS_MODE
 from toolkit.render import systemd_marks
 from toolkit.verify import of_bot, of_files, of_folders, of_machine, of_systemd
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
@@ -153,12 +154,14 @@ def _database(wanted: Expected, facts: Facts) -> Verdict:
     if database is None:
         return judged(f"{wanted.database} is not there")
     if wanted.is_system:
-        return judged(
-            f"{wanted.database} has mode {database.mode:04o}" if database.mode & 0o007 else "",
-            f"{wanted.database} belongs to the group {database.group}"
-            if database.group != wanted.group
-            else "",
-        )
+        faults = []
+        for path in filter(facts.files.get, (wanted.database, wanted.lock)):
+            found = facts.files[path]
+            if found.mode != RECORDS_MODE:
+                faults.append(f"{path} has mode {found.mode:04o}, not {RECORDS_MODE:04o}")
+            if found.group != wanted.group:
+                faults.append(f"{path} belongs to the group {found.group}, not {wanted.group}")
+        return judged(*faults)
     opened = f"{wanted.home} has mode {home.mode:04o}" if home.mode & 0o077 else ""
     return mended((opened, f"`chmod 700 {shlex.quote(wanted.home)}`"))
 
