@@ -214,6 +214,7 @@ OPENED = (
     "PrivateUsers=no",
     "SystemCallFilter=",
     "SystemCallFilter=@mount",
+    "SystemCallFilter=chown",
     "ReadWritePaths=/etc",
     "SupplementaryGroups=adm",
     "CapabilityBoundingSet=CAP_SYS_ADMIN",

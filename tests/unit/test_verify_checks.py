@@ -14,7 +14,7 @@ from toolkit.place import SYSTEM_SYSTEMD
 from toolkit.render.systemd_marks import take_away
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
-from toolkit.verify.facts import Facts, FileFact, ProcessFact, _processes, _pythons, apart_s
+from toolkit.verify.facts import Facts, FileFact, ProcessFact, _calls, _processes, _pythons, apart_s
 from toolkit.verify.folders import Kept, Own, own
 from toolkit.verify.of_host import all_checks
 from toolkit.verify.of_systemd import _number
@@ -32,6 +32,32 @@ GOOD = {
     "free:/home/x/log": "1000000",
     "inodes:/home/x/log": "0",
 }
+
+
+# As `systemd-analyze syscall-filter` tells them, those that it has in no set at the end.
+CALLS = """\
+@default
+    # System calls that are always permitted
+    execve
+
+@privileged
+    # All system calls which need super-user capabilities
+    @chown
+    mount
+
+@chown
+    chown
+
+@system-service
+    accept
+    chown
+    read
+    uretprobe
+    write
+
+# Ungrouped System Calls (known but not included in any of the groups except @known):
+#   syscall
+"""
 
 
 def expected(**changes) -> Expected:
@@ -176,6 +202,7 @@ def of_bot(
         "texts": {unit.path: unit.text, "/a.json": bot.bot_file.text},
         "processes": {7: ProcessFact("a", {"Seccomp": "2"}, limits, own.limits.nice)},
         "host": GOOD | {"linger": "yes"},
+        "calls": _calls(CALLS.splitlines()),
     }
     checks = all_checks(wanted)
     verdicts = {check.name: check.judge(Facts(**(facts | changes))) for check in checks}
@@ -275,7 +302,7 @@ def addresses(view=None, **found) -> Verdict:
 BOXED = File(
     UNIT.path, "PrivateTmp=yes\nSystemCallFilter=@system-service\nSystemCallFilter=~@privileged\n", 0o644
 )
-CLOSED = {"LoadState": "loaded", "PrivateTmp": "yes", "SystemCallFilter": "accept read write"}
+CLOSED = {"LoadState": "loaded", "PrivateTmp": "yes", "SystemCallFilter": "accept execve read write"}
 DROP_IN = "/etc/systemd/system/bot-demo-a.service.d/x.conf"
 
 
@@ -284,7 +311,8 @@ DROP_IN = "/etc/systemd/system/bot-demo-a.service.d/x.conf"
     [
         {"PrivateTmp": "no"},
         {"SystemCallFilter": ""},
-        {"SystemCallFilter": "accept mount read write"},
+        {"SystemCallFilter": "accept execve mount read write"},
+        {"SystemCallFilter": "accept chown execve read write"},
         {"SystemCallFilter": "~reboot"},
         {"ReadWritePaths": "/etc"},
         {"BindPaths": "/etc:/run/x:rbind"},
@@ -301,6 +329,17 @@ def test_what_a_drop_in_opens_fails_one_check_whose_hint_names_file_and_property
     mended = "`systemctl --user revert bot-demo-a.service`, then `toolkit admin restart-bot a`"
     assert verdict.hint == f"{DROP_IN} sets {key}: {mended}"
     assert of_unit("drop-ins", found | opened, BOXED).outcome is Outcome.SKIPPED
+
+
+def test_of_opened_system_calls_just_those_are_named_that_are_open():
+    found = CLOSED | {"SystemCallFilter": "accept chown execve mount read write"}
+    assert of_unit("sandbox", found, BOXED).found == "SystemCallFilter allows chown mount too"
+
+
+def test_a_bot_that_a_drop_in_keeps_from_running_fails_one_check_which_says_how_it_runs_again():
+    found = CLOSED | {"DropInPaths": DROP_IN}
+    faults = failures(found, BOXED, view={"pid": None, "state": "FAILED"})
+    assert list(faults) == ["drop-ins"]
 
 
 def test_a_drop_in_that_is_of_other_units_too_is_removed_as_revert_does_not_know_it():

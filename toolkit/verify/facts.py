@@ -80,6 +80,7 @@ class Facts:
         logs: sizes of each log's files, by the log's path.
         processes: by process id.
         units: properties of systemd's units, by name.
+        calls: the members of each of systemd's sets of system calls, which sets may be too, by name.
         revealing: files in which something like a token stands.
         host: facts of the machine, by name.
         pythons: what each interpreter says of itself, by path.
@@ -93,6 +94,7 @@ class Facts:
     logs: Mapping[str, int] = field(default_factory=dict)
     processes: Mapping[int, ProcessFact] = field(default_factory=dict)
     units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
     revealing: frozenset[str] = frozenset()
     host: Mapping[str, str] = field(default_factory=dict)
     pythons: Mapping[str, str] = field(default_factory=dict)
@@ -135,6 +137,8 @@ _SPACE = (
     _EACH + """echo "$i|$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')"""
     """ $(df -Pi "$f" 2>/dev/null | awk 'NR==2 {print $4}')"; done"""
 )
+# Each version of systemd has its own sets; the program knows those of the manager, which came with it.
+_CALLS = "systemd-analyze --no-pager syscall-filter 2>/dev/null; true"
 _OF_USER = 'XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}" exec systemctl --user "$@"'
 _HOST = """
 echo "now=$(date +%s)"
@@ -174,6 +178,7 @@ def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
         logs={path: int(size) for path, size in _each(host, _LOGS, logs)},
         processes=dict(_processes(_printed(host, _PROCESS, pids).splitlines())),
         units=_units(host, wanted),
+        calls=_calls(_printed(host, _CALLS).splitlines() if wanted.target else []),
         revealing=frozenset(
             path for path, _ in _each(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])
         ),
@@ -283,6 +288,19 @@ def _pythons(host: Host, users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """What interpreters say of themselves, each run as one of the users of its bots where that can be."""
     for told, words in _each(host, _PYTHON, [f"{user}:{python}" for python, user in users.items()]):
         yield told.partition(":")[2], words
+
+
+def _calls(lines: Iterable[str]) -> dict[str, list[str]]:
+    """The members of each set: its name at the start of a line, and theirs indented below."""
+    found: dict[str, list[str]] = {}
+    members: list[str] = []
+    for line in lines:
+        word = line.strip()
+        if line.startswith("@"):
+            members = found.setdefault(word, [])
+        elif word and not word.startswith("#"):
+            members.append(word)
+    return found
 
 
 def _systemctl(wanted: Expected) -> list[str]:

@@ -13,7 +13,8 @@ from toolkit.verify.common import UP, down_hint, view_of
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts, FileFact
 from toolkit.verify.of_files import GROUP, OTHERS
-from toolkit.verify.of_systemd import limit_faults, without_others
+from toolkit.verify.of_systemd import limit_faults
+from toolkit.verify.units import without_others
 
 
 def checks(wanted: Expected, bot: Bot) -> list[Check]:

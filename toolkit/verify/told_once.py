@@ -15,13 +15,13 @@ _FROM: Mapping[str, Sequence[str]] = {
     "bot-file": (":revision",),
     "enabled": (":revision",),
     "in-force": (":revision",),
-    "running": (":revision", ":supervisor", "loaded"),
+    "running": (":revision", ":supervisor", "loaded", "sandbox", "drop-ins"),
     "loaded": (_FILE, ":revision"),
     "sandbox": (_FILE, "loaded"),
     "addresses": (_FILE, "loaded"),
     "limits": (_FILE, "loaded", ":revision"),
     "user": (_FILE, "loaded"),
-    "socket": ("user", _FILE, "loaded"),
+    "socket": ("user", _FILE, "loaded", "drop-ins"),
     "drop-ins": ("sandbox", "limits", "addresses", "user", "loaded"),
 }
 
