@@ -17,7 +17,7 @@ NO_LIMIT = "/etc/systemd/system/dbus.service.d/limit.conf"
 ALL = ("alice", "bob", "carol")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fleet(host) -> Operator:
     host.run("toolkit", "sandbox", "--detach")
     host.write(NO_LIMIT, "[Unit]\nStartLimitIntervalSec=0\n")
@@ -67,3 +67,30 @@ def test_commands_outlive_the_bus(fleet, eventually):
     assert {bot["restarts"] for bot in after.values()} == {0}
     assert fleet.run("plan").stdout.endswith("3 no-op\n")
     host.run("systemctl", "is-active", "--quiet", f"bot-{fleet.fleet}.target")
+
+
+def test_a_fleet_whose_bus_is_gone_is_not_called_down(fleet):
+    host = fleet.host
+    fleet.run("up")
+    before = fleet.pids()
+    host.run("systemctl", "stop", "dbus.socket", "dbus.service")
+    try:
+        for command in (
+            *(["down"], ["up"], ["deploy"], ["plan"], ["admin", "shutdown-system"]),
+            *(["admin", verb, "alice"] for verb in ("stop-bot", "start-bot", "restart-bot")),
+        ):
+            told = fleet.run(*command, code=1).stderr
+            assert "error: systemd runs, but: no message bus at /run/dbus/system_bus_socket" in told, command
+            assert "`systemctl start dbus.socket`" in told
+        bots = fleet.bots()
+        assert {bot["supervisor"] for bot in bots.values()} == {"socket gone"}
+        assert all("no message bus at" in bot["reason"] for bot in bots.values())
+        assert fleet.json("system", "info")["supervisor_running"] is True
+        checks = fleet.json("verify", code=3)["checks"]
+        (failed,) = [one for one in checks if one["outcome"] == "failed"]
+        assert (failed["check"], failed["hint"]) == ("supervisor", "`systemctl start dbus.socket`")
+    finally:
+        host.run("systemctl", "start", "dbus.socket")
+    assert fleet.run("plan").stdout == "3 no-op\n"
+    assert fleet.pids() == before
+    fleet.run("down")

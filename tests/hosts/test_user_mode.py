@@ -25,6 +25,8 @@ def fleet(host):
     host.run("toolkit", "sandbox", "--detach", code=None)
     made = settle_in(host, USER_SYSTEMD)
     yield made
+    made.run("down")
+    host.run("rm", "-r", made.folder)
     host.run("loginctl", "disable-linger", "admin")
 
 
@@ -32,8 +34,6 @@ def test_a_user_who_lingers_needs_neither_a_session_nor_the_variable(fleet):
     done = by_sudo(fleet, "up")
     assert "session" not in done.stderr
     assert by_sudo(fleet, "bot", "health")
-    fleet.run("down")
-    fleet.host.run("rm", "-r", fleet.folder)
 
 
 def test_bots_of_a_user_who_does_not_linger_end_with_the_last_session(fleet, eventually):
@@ -61,3 +61,23 @@ def test_bots_of_a_user_who_does_not_linger_end_with_the_last_session(fleet, eve
     assert set(fleet.states().values()) == {"STOPPED"}
     host.run("loginctl", "enable-linger", "admin")
     eventually(lambda: set(fleet.states().values()) == {"RUNNING"}, 30)
+
+
+@pytest.mark.parametrize(
+    "variable", ["XDG_RUNTIME_DIR=/run/user/0", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/none"]
+)
+def test_a_bus_that_is_looked_for_elsewhere_is_told_with_what_finds_it(fleet, variable):
+    def here(*argv, code=0, before=""):
+        line = f'export {variable}; {before or ":"}; exec toolkit -f "$@"'
+        return fleet.host.run("sh", "-euc", line, "sh", fleet.file, *argv, user="admin", code=code)
+
+    fleet.run("up")
+    before = fleet.pids()
+    for command in ("down", "up", "plan"):
+        told = here(command, code=1).stderr
+        assert "error: systemd runs, but: no message bus at " in told
+        hint = told.partition("hint: ")[2]
+        mends = hint.partition("`")[2].partition("`")[0]
+    assert here("plan", before=mends).stdout == "3 no-op\n"
+    assert fleet.pids() == before
+    assert here("down", before=mends).stdout == "fleet user is down\n"

@@ -74,7 +74,7 @@ class NotRunningError(UnaskedError):
 
 
 class SocketGoneError(UnaskedError):
-    """The supervisor runs, and nobody can ask it: its socket was taken away. It can still be ended."""
+    """The supervisor runs, and cannot be asked: its socket is gone. A private one can still be ended."""
 
     supervision = Supervision.SOCKET_GONE
 

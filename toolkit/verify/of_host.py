@@ -95,15 +95,22 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
             "it does not run" if Supervision.NOT_RUNNING in supervision else "",
             f"`systemctl start {service}`" if service else "`toolkit up`",
         ),
-        (
-            "it runs, and its socket is gone" if Supervision.SOCKET_GONE in supervision else "",
-            f"`systemctl restart {service}`" if service else "`toolkit down`, then `toolkit up`",
-        ),
+        _socket_gone(wanted, service) if Supervision.SOCKET_GONE in supervision else ("", ""),
         (
             f"{wanted.target} is {state}" if state not in ("", "active") else "",
             f"`{command} start {wanted.target}`",
         ),
     )
+
+
+def _socket_gone(wanted: Expected, service: str) -> tuple[str, str]:
+    if wanted.target:
+        start = (
+            "`systemctl start dbus.socket`" if wanted.is_system else "`toolkit system info` tells how it is"
+        )
+        return "it runs, and its message bus cannot be reached", start
+    hint = f"`systemctl restart {service}`" if service else "`toolkit down`, then `toolkit up`"
+    return "it runs, and its socket is gone", hint
 
 
 def _lingers(wanted: Expected, facts: Facts) -> bool:

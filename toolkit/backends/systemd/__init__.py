@@ -40,11 +40,16 @@ class Systemd:
     def __init__(self, paths: FleetPaths, timeout_s: float = CALL_S) -> None:
         self._paths = paths
         mode, self._systemctl = paths.place.mode, marks.systemctl(is_system=paths.is_system)
-        bus = Bus(where.socket_path(mode), timeout_s, where.hint(mode), self._systemctl)
+        path, hint = where.socket_path(mode), where.hint(mode)
+        bus = Bus(path, timeout_s, hint, self._systemctl, lambda: where.manager_runs(mode))
         self._manager = Manager(bus)
 
     def alive(self) -> bool:
-        """Whether the manager can be asked."""
+        """Whether the manager runs.
+
+        Raises:
+            SocketGoneError: it does, and cannot be asked.
+        """
         try:
             self._manager.loaded([self._paths.target])
         except NotRunningError:

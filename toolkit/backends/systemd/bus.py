@@ -8,7 +8,7 @@ import socket
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -111,16 +111,23 @@ class Bus:
         timeout_s: seconds for calls that name no other.
         hint: what to do where the bus cannot be reached.
         systemctl: the command that asks the same manager, for hints.
+        manager_runs: tells whether the manager runs, also where its bus cannot be reached.
         subscribed: whether this connection, if there is one, gets the manager's signals.
         was_up: whether there ever was a connection.
     """
 
     def __init__(
-        self, socket_path: str, timeout_s: float, hint: str = "", systemctl: str = "systemctl"
+        self,
+        socket_path: str,
+        timeout_s: float,
+        hint: str = "",
+        systemctl: str = "systemctl",
+        manager_runs: Callable[[], bool] = lambda: False,
     ) -> None:
         self.signals: deque[Signal] = deque(maxlen=MAX_SIGNALS)
         self.subscribed = self.was_up = False
         self._path, self._timeout_s, self._hint, self.systemctl = socket_path, timeout_s, hint, systemctl
+        self.manager_runs = manager_runs
         self._sock: socket.socket | None = None
         self._parser = Parser()
         self._serials = count(1)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from toolkit.backends import NotRunningError
+from toolkit.backends import NotRunningError, SocketGoneError
 from toolkit.backends.systemd.bus import Bus, LostError
 
 # Seconds in which a bus that was there has to be back.
@@ -22,6 +22,7 @@ def patiently(bus: Bus, ask: Callable[[], _Answer], end: float | None = None) ->
 
     Raises:
         NotRunningError: the bus did not come back, or was not there.
+        SocketGoneError: likewise, and the manager runs.
     """
     end, pause = end or time.monotonic() + BACK_S, _PAUSE_MIN_S
     while True:
@@ -30,6 +31,8 @@ def patiently(bus: Bus, ask: Callable[[], _Answer], end: float | None = None) ->
         except NotRunningError as error:
             was_there = bus.was_up or isinstance(error, LostError)
             if not was_there or time.monotonic() + pause >= end:
+                if bus.manager_runs():
+                    raise SocketGoneError(f"systemd runs, but: {error.message}", error.hint) from None
                 raise
         import random  # 10 ms, for what hardly ever happens
 

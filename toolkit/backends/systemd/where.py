@@ -23,7 +23,11 @@ def socket_path(mode: Mode) -> str:
 def runtime_folder() -> Path:
     """The user's own, also where sudo or cron has taken its name from the environment."""
     given = os.environ.get("XDG_RUNTIME_DIR", "")
-    return Path(given) if os.path.isabs(given) else Path(f"/run/user/{os.getuid()}")
+    return Path(given) if os.path.isabs(given) else _own_folder()
+
+
+def _own_folder() -> Path:
+    return Path(f"/run/user/{os.getuid()}")
 
 
 def hint(mode: Mode) -> str:
@@ -32,12 +36,21 @@ def hint(mode: Mode) -> str:
         return "systemd does not run here: use `backend: supervisord`"
     if mode == "system":
         return "install and start dbus: `apt-get install dbus`, `systemctl start dbus.socket`"
-    user, folder = user_name(), runtime_folder()
-    if not folder.is_dir():
+    user, own = user_name(), _own_folder()
+    if not own.is_dir():
         return f"the user has no manager while logged out: `loginctl enable-linger {user}` keeps one"
-    if not (folder / "bus").exists():
+    if not (own / "bus").exists():
         return f"the user has no message bus: `apt-get install dbus-user-session`, then log {user} in anew"
-    return f"run it as user {user}, in a login of its own, or with XDG_RUNTIME_DIR={folder}"
+    if socket_path("user") == str(own / "bus"):
+        return "start it: `systemctl --user start dbus.socket`"
+    return f"it is at {own}/bus: `unset DBUS_SESSION_BUS_ADDRESS; export XDG_RUNTIME_DIR={own}`"
+
+
+def manager_runs(mode: Mode) -> bool:
+    """Whether systemd's manager runs, be there a bus or not: sd_booted(3), and the socket of a user's own."""
+    if mode == "system":
+        return Path("/run/systemd/system").is_dir()
+    return (_own_folder() / "systemd" / "private").exists()
 
 
 def lingers() -> bool:
