@@ -53,6 +53,9 @@ def _fail(failure: BotFailedError, name: str, hold_s: float) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run a bot, or with ``--check`` import its code only; the exit code."""
     *options, name = (sys.argv[1:] if arguments is None else arguments) or [""]
+    if name in ("-h", "--help"):
+        sys.stdout.write(f"{USAGE}\n\nRuns one bot by its bot file; --check imports the bot's code only.\n")
+        return 0
     if not name or name.startswith("-") or options not in ([], ["--check"]):
         sys.stderr.write(USAGE + "\n")
         return _USAGE_CODE

@@ -22,7 +22,14 @@ def build(run: Run) -> AnyApplication:
             with another token, or calls another server.
     """
     token, endpoint = run.token or "", run.bot.endpoint
-    product = load_target(run.bot.app.target, run.redact)(run.context)
+    factory = load_target(run.bot.app.target, run.redact)
+    try:
+        product = factory(run.context)
+    except RuntimeError as error:
+        if not _ran_itself(error):
+            raise
+        words = f"{run.bot.app.target} runs its application: it has to return it, bot-runner runs it"
+        raise BotFailedError(FailureClass.APP_IMPORT, words) from error
     if isinstance(product, ApplicationBuilder):
         equip(product, token, endpoint)
         product = product.build()
@@ -38,6 +45,16 @@ def build(run: Run) -> AnyApplication:
         raise BotFailedError(FailureClass.BAD_CONFIG, run.redact.line(words))
     bound(product.bot)
     return product
+
+
+def _ran_itself(error: BaseException) -> bool:
+    """Whether it comes of ``run_polling()``, with which examples end and which wants a loop of its own."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name in {"run_polling", "run_webhook"}:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def server_of(url: str) -> str:

@@ -2,11 +2,12 @@
 
 import gc
 import importlib
+import inspect
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,10 +66,10 @@ def _place(error: BaseException) -> str:
 
 
 def load_target(target: str, redact: Redactor) -> Any:
-    """What ``module:name`` names.
+    """What ``module:name`` names: a function that takes the bot's context.
 
     Raises:
-        BotFailedError: APP_IMPORT, it cannot be imported, for whatever reason.
+        BotFailedError: APP_IMPORT, it cannot be imported, for whatever reason, or is something else.
     """
     module, _, name = target.partition(":")
     try:
@@ -82,7 +83,21 @@ def load_target(target: str, redact: Redactor) -> Any:
         raise BotFailedError(FailureClass.APP_IMPORT, reason) from None
     if not callable(found):
         raise BotFailedError(FailureClass.APP_IMPORT, f"{target} is not a function")
+    if not _takes_one(found):
+        last = name.rpartition(".")[2]
+        words = f"{target} cannot be called with the bot's context alone: have it begin as `{last}(bot)`"
+        raise BotFailedError(FailureClass.APP_IMPORT, words)
     return found
+
+
+def _takes_one(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except ValueError:  # it is not written in Python, and tells nothing
+        return True
+    except TypeError:
+        return False
+    return True
 
 
 def find_program(name: str) -> str:

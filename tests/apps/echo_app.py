@@ -176,6 +176,14 @@ def foreign(_: Context):
     return ApplicationBuilder().token("999999999:" + "x" * 35).build()
 
 
+def takes_nothing():
+    return ApplicationBuilder()
+
+
+def runs_itself(context: Context):
+    built(context).run_polling()
+
+
 def nothing(_: Context):
     return "no application"
 

@@ -111,6 +111,21 @@ class TestDetached:
         assert detached.url == url
         toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+    def test_another_user_may_not_end_it(self, short_dir):
+        short_dir.chmod(0o755)
+        detached = Detached(short_dir)
+        detached.start()
+        stranger = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        command = [*stranger, TOOLKIT, "sandbox", "stop", "--pid-file", detached.pid_file]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 4
+        assert done.stderr.splitlines() == [
+            f"error: the sandbox (pid {detached.pid}) is another user's",
+            "hint: run it as the user that started it",
+        ]
+        toolkit("sandbox", "stop", "--pid-file", detached.pid_file)
+
     def test_a_pid_file_left_behind_is_no_sandbox(self, detached):
         kill(detached)
         assert "no sandbox was running" in toolkit("sandbox", "stop", "--pid-file", detached.pid_file)

@@ -122,7 +122,7 @@ def _verdict(fault: Exception) -> tuple[str, str, int]:
             verdict = fault.format_message(), "`--help` shows what there is", int(ExitCode.USAGE)
         case PermissionError():
             hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
-            verdict = f"{fault.filename}: {fault.strerror}", hint, int(ExitCode.REFUSED)
+            verdict = f"{fault.filename or 'the system'}: {fault.strerror}", hint, int(ExitCode.REFUSED)
         case OSError() if fault.errno in FULL:
             return _verdict(NoRoomError(fault.filename or "the system"))
         case OSError(errno=errno.ENAMETOOLONG):

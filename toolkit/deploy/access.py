@@ -117,6 +117,19 @@ def problems(fleet: Fleet, python: str) -> list[Problem]:
     return found
 
 
+def unread_tokens(fleet: Fleet) -> list[Problem]:
+    """Token files that whoever asks may not read, and so no bot that runs as the same user."""
+    return [
+        fleet.problem(
+            ("bots", bot.name, "token", "file"),
+            "you may not read the file, and the bot runs as you",
+            "run it as the file's owner, or make the file yours",
+        )
+        for bot in fleet.bots.values()
+        if bot.token and bot.token.kind == "file" and not os.access(bot.token.value[0], os.R_OK)
+    ]
+
+
 def _of_type(fleet: Fleet, type_: Type, user: Account, python: str) -> Iterator[Problem]:
     interpreter = Path(type_.python or python)
     # A virtual environment's interpreter is a link to another, and that one is what is executed.

@@ -51,6 +51,8 @@ def prepare(fleet: Fleet, paths: FleetPaths, held: Collection[str] = (), *, to_r
     problems = renderer.problems(fleet, paths, machine)
     if not problems and as_users and to_run:
         problems = access.problems(fleet, sys.executable)
+    if not problems and not paths.is_system and to_run:
+        problems = access.unread_tokens(fleet)
     if not problems and paths.place == SYSTEM_SYSTEMD and to_run:
         problems = reach.problems(fleet, paths, machine)
     if problems:

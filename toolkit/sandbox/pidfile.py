@@ -101,7 +101,8 @@ def stop(pid_file: Path) -> bool:
 
     Raises:
         UsageError: it is no pid file; it is left as it is.
-        RefusedError: a process that is no sandbox has the id in it; both are left as they are.
+        RefusedError: a process that is no sandbox has the id in it, or the sandbox is another user's; it and
+            the file are left as they are.
         ToolkitError: the file cannot be read, or the server does not end within STOP_DEADLINE seconds.
     """
     number = _number(pid_file)
@@ -118,12 +119,20 @@ def stop(pid_file: Path) -> bool:
     try:
         # Now that the process is pinned, it is asked once more whether it is the one.
         if holder(pid_file) == pid:
-            signal.pidfd_send_signal(process, signal.SIGTERM)
+            _terminate(process, pid)
         if not select.select([process], [], [], STOP_DEADLINE)[0]:
             raise ToolkitError(f"the sandbox (pid {pid}) does not end", f"kill -9 {pid}")
     finally:
         os.close(process)
     return True
+
+
+def _terminate(process: int, pid: int) -> None:
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+    except PermissionError:
+        hint = "run it as the user that started it"
+        raise RefusedError(f"the sandbox (pid {pid}) is another user's", hint) from None
 
 
 def _number(path: Path, *, empty: bool = False) -> int | None:

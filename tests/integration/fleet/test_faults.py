@@ -303,6 +303,8 @@ def test_a_stranger_is_refused(up):
     assert up.home.stat().st_mode & 0o777 == 0o700
     env = {"behind": stranger, "env": os.environ | {"HOME": "/nonexistent"}}
     assert "is valid" in up.run("validate", **env).stdout
+    told = up.run("plan", code=2, behind=stranger, env=env["env"] | {"TOOLKIT_ROOT": "/nonexistent"}).stderr
+    assert told.count("token.file: you may not read the file, and the bot runs as you") == len(THREE)
     assert "run it as the owner" in up.run("bot", "list", code=4, **env).stderr
 
 

@@ -89,6 +89,8 @@ def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
         ("async", "broken_app:main", "APP_IMPORT", "LookupError: this module cannot be imported"),
         ("async", "no_such_app:main", "APP_IMPORT", "ModuleNotFoundError"),
         ("telegram", "echo_app:nothing", "APP_IMPORT", "returned str"),
+        ("telegram", "echo_app:takes_nothing", "APP_IMPORT", "have it begin as `takes_nothing(bot)`"),
+        ("telegram", "echo_app:runs_itself", "APP_IMPORT", "it has to return it"),
         ("telegram", "echo_app:foreign", "BAD_CONFIG", "another bot's token"),
         ("telegram", "echo_app:elsewhere", "BAD_CONFIG", "calls https://api.telegram.org, not"),
         ("telegram", "echo_app:raises", "APP_CRASHED", "ValueError: no such thing"),
