@@ -16,8 +16,6 @@ from toolkit.lifecycle import FailureClass  # noqa: E402
 
 USAGE = "usage: bot-runner [--check] BOTFILE"
 _USAGE_CODE = 64  # EX_USAGE of sysexits.h
-# What supervisord's `startsecs` of 1 asks for, where the bot file cannot be read to say so.
-HOLD_S = 1.05
 
 
 def _load(path: Path) -> BotFile:
@@ -59,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not name or name.startswith("-") or options not in ([], ["--check"]):
         sys.stderr.write(USAGE + "\n")
         return _USAGE_CODE
-    hold_s, bot_name = 0.0 if options else HOLD_S, "BOT"
+    # The bot file would say it, if it can be read.
+    hold_s, bot_name = 0.0 if options else botfile.SUPERVISORD_HOLD_S, "BOT"
     path = Path(name).absolute()
     try:
         bot = _load(path)

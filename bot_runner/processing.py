@@ -14,7 +14,7 @@ from bot_runner.turns import Turns
 from bot_runner.vitals import Vitals
 
 AnyApplication = Application[Any, Any, Any, Any, Any, Any]
-# More make no bot quicker: httpcore looks through all connections for each call.
+# As many as there are connections for calls: one more would wait for one.
 CONCURRENCY = 16
 # python-telegram-bot's own bound on updates under way; the intake's room and the turns are narrower.
 _UNBOUNDED = 1_000_000

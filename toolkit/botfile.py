@@ -10,6 +10,8 @@ from toolkit.errors import ToolkitError
 from toolkit.secrets import TokenReference
 
 VERSION = 1
+# Seconds: supervisord honours exit codes only after startsecs, which is 1 s in our units.
+SUPERVISORD_HOLD_S = 1.05
 TELEGRAM_API = "https://api.telegram.org"
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -117,6 +118,14 @@ def printable(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """How many of a thing there are, such as ``1 bot`` or ``3 bots``."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint with the known name that looks most like the word; "" where none does."""
+    from difflib import get_close_matches  # 2 ms that only an error costs
+
+    matches = get_close_matches(word, list(known), n=1)
+    return f"did you mean `{matches[0]}`?" if matches else ""
 
 
 @dataclass(frozen=True, slots=True)

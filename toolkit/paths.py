@@ -198,6 +198,11 @@ class FleetPaths:
         return self.strays / f"{bot}.log" if self.is_system else self.logs / f"{bot}.stray.log"
 
 
+def runner_of(python: str) -> str:
+    """The ``bot-runner`` that is installed in an interpreter's environment."""
+    return os.path.join(os.path.dirname(python), "bot-runner")
+
+
 def is_bot_name(name: str) -> bool:
     """Whether a fleet file may give a bot this name."""
     return bool(BOT_NAME.fullmatch(name)) and name not in RESERVED_BOT_NAMES

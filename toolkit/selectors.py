@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, nearest
 from toolkit.lifecycle import State
 
 
@@ -56,11 +56,8 @@ def _is_state(selector: str) -> bool:
 
 
 def _hint(selector: str, bots: Sequence[Candidate]) -> str:
-    from difflib import get_close_matches  # 2 ms that only an error costs
-
     names = [bot.name for bot in bots]
     others = [*dict.fromkeys(f"type:{bot.type}" for bot in bots), *(f"state:{state}" for state in State)]
     kind, colon, pattern = selector.partition(":")
     wanted = f"{kind}:{pattern.upper()}" if kind == "state" else selector
-    near = get_close_matches(wanted, others if colon else names, n=1)
-    return f"did you mean {near[0]}?" if near else "`toolkit bot list` shows the bots"
+    return nearest(wanted, others if colon else names) or "`toolkit bot list` shows the bots"

@@ -43,7 +43,7 @@ def test_what_no_bot_can_be_is_an_error_with_the_nearest_name(wrong, nearest):
     with pytest.raises(UsageError) as caught:
         select([wrong], BOTS)
     assert wrong in caught.value.message
-    assert caught.value.hint == f"did you mean {nearest}?"
+    assert caught.value.hint == f"did you mean `{nearest}`?"
 
 
 def test_one_wrong_selector_spoils_the_whole_call():

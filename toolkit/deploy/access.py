@@ -10,6 +10,7 @@ from pathlib import Path
 
 from toolkit.errors import Problem
 from toolkit.fleet.model import Fleet, Type
+from toolkit.paths import runner_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,9 @@ def unread_tokens(fleet: Fleet) -> list[Problem]:
 
 
 def _of_type(fleet: Fleet, type_: Type, user: Account, python: str) -> Iterator[Problem]:
-    interpreter = Path(type_.python or python)
+    interpreter = type_.python or python
     # A virtual environment's interpreter is a link to another, and that one is what is executed.
-    programs = (interpreter.with_name("bot-runner"), interpreter.resolve())
+    programs = (Path(runner_of(interpreter)), Path(interpreter).resolve())
     needs = [("python", program, os.R_OK | os.X_OK) for program in programs]
     needs.append(("directory", Path(type_.directory), os.X_OK))
     needs += [("search", Path(folder), os.R_OK | os.X_OK) for folder in type_.app.search]

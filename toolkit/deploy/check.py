@@ -8,7 +8,7 @@ from toolkit import botfile, shell
 from toolkit.deploy.prepare import prepare
 from toolkit.errors import InvalidFleetError
 from toolkit.fleet.model import Fleet
-from toolkit.paths import FleetPaths
+from toolkit.paths import FleetPaths, runner_of
 
 IMPORT_S = 60.0
 
@@ -41,8 +41,7 @@ def _import_fault(bot: botfile.BotFile, python: str) -> str:
     with tempfile.TemporaryDirectory(prefix="bt") as folder:
         path = Path(folder) / "bot.json"
         path.write_text(botfile.encode(bot), encoding="utf-8")
-        runner = str(Path(python).parent / "bot-runner")
-        done = shell.run([runner, "--check", str(path)], timeout_s=IMPORT_S, cwd=bot.directory)
+        done = shell.run([runner_of(python), "--check", str(path)], timeout_s=IMPORT_S, cwd=bot.directory)
     if done.code == 0:
         return ""
     words = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]

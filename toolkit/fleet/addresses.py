@@ -11,7 +11,7 @@ from ipaddress import (
 )
 from urllib.parse import urlsplit
 
-from toolkit.fleet.report import nearest
+from toolkit.errors import nearest
 
 # What these mean in `IPAddressAllow=`: systemd.resource-control(5).
 ADDRESS_NAMES = {

@@ -4,13 +4,13 @@ import os
 import stat
 from pathlib import Path
 
+from toolkit.errors import nearest
 from toolkit.files import in_the_way
 from toolkit.fleet.addresses import address_fault
 from toolkit.fleet.draft import Draft
 from toolkit.fleet.quantities import byte_count, seconds
-from toolkit.fleet.report import nearest
 from toolkit.fleet.yaml_tree import Path as Keys
-from toolkit.paths import MAX_SOCKET_PATH, FleetPaths, fleet_paths
+from toolkit.paths import MAX_SOCKET_PATH, FleetPaths, fleet_paths, runner_of
 from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD
 
 # Seconds.
@@ -82,7 +82,7 @@ def _check_folders(draft: Draft, path: Keys) -> None:
     if _missing(python):
         hint = "`python3 -m venv FOLDER` makes one as FOLDER/bin/python3"
         draft.report.add(draft.fleet, (*path, "python"), "there is no such interpreter", hint)
-    elif _missing(os.path.join(os.path.dirname(python), "bot-runner")):
+    elif _missing(runner_of(python)):
         message, hint = "bot-runner is not installed beside it", "run its `pip install bot-toolkit`"
         draft.report.add(draft.fleet, (*path, "python"), message, hint)
 

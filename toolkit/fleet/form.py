@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from toolkit.fleet.report import Report, nearest
+from toolkit.errors import nearest
+from toolkit.fleet.report import Report
 from toolkit.fleet.schema import BOTS_SCHEMA, SCHEMA, TOKEN
 from toolkit.fleet.schema_values import Schema
 from toolkit.fleet.sources import Document

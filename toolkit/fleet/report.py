@@ -1,8 +1,6 @@
 """The problems of a fleet's files, gathered to be told all at once, none of which repeats a secret."""
 
-import difflib
 import re
-from collections.abc import Iterable
 
 from toolkit.errors import Problem, printable
 from toolkit.fleet.sources import Document
@@ -10,12 +8,6 @@ from toolkit.fleet.yaml_tree import Path
 
 # Wider than what is surely a token: in a message it costs nothing to hide too much.
 _SECRET = re.compile(r"([0-9]{3,20}):[A-Za-z0-9_-]{10,}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint with the known name that looks most like the word, or ""."""
-    matches = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean `{matches[0]}`?" if matches else ""
 
 
 def hidden(text: str) -> str:

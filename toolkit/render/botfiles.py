@@ -1,13 +1,10 @@
 """Bot files: all that one runner reads, resolved from the fleet."""
 
-from toolkit.botfile import BotFile, Files
+from toolkit.botfile import SUPERVISORD_HOLD_S, BotFile, Files
 from toolkit.config import scopes
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
 from toolkit.secrets import TokenReference
-
-# supervisord honours exit codes only after startsecs, which is 1 s in our units.
-_SUPERVISORD_HOLD_S = 1.05
 
 
 def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
@@ -51,6 +48,6 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
         concurrency=type_.concurrency,
         delivery=type_.delivery,
         stop_s=type_.stop_s,
-        hold_s=_SUPERVISORD_HOLD_S if supervisord else 0.0,
+        hold_s=SUPERVISORD_HOLD_S if supervisord else 0.0,
         die_with_parent=supervisord,
     )

@@ -1,8 +1,7 @@
-"""Units and configuration of a private supervisord."""
+"""Units of a fleet under supervisord, and the configuration of a private one."""
 
 import hashlib
 import math
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from toolkit.errors import Problem
 from toolkit.fleet.model import Fleet, Type
 from toolkit.lifecycle import NO_RESTART_CODES
-from toolkit.paths import FleetPaths
+from toolkit.paths import FleetPaths, runner_of
 from toolkit.render import Machine, RenderedFile
 from toolkit.render.folders import at_boot
 from toolkit.render.supervisord_text import ini, ini_twice, shell_words, unfit_path, unfit_variable, variable
@@ -160,12 +159,11 @@ def _unfit_home(home: str) -> str:
 
 def _program(fleet: Fleet, bot: str, paths: FleetPaths, python: str, enabled: bool, digest: str) -> str:
     type_ = fleet.types[fleet.bots[bot].type]
-    runner = os.path.join(os.path.dirname(type_.python or python), "bot-runner")
     return _template("program.conf.j2").render(
         bot=bot,
         fleet=fleet.name,
         program=paths.program(bot),
-        command=[runner, str(paths.botfile(bot))],
+        command=[runner_of(type_.python or python), str(paths.botfile(bot))],
         directory=type_.directory,
         user=type_.user if paths.is_system else "",
         environment=sorted(_environment(type_, bot, paths).items()),

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from toolkit.fleet.addresses import is_outside
 from toolkit.fleet.model import Fleet, Type
 from toolkit.health import start_timeout_s
 from toolkit.lifecycle import NO_RESTART_CODES
-from toolkit.paths import FleetPaths
+from toolkit.paths import FleetPaths, runner_of
 from toolkit.render import Machine, RenderedFile, UnfitError
 from toolkit.render.folders import of_systemd
 from toolkit.render.systemd_limits import NO_LIMIT
@@ -133,7 +132,8 @@ def problems(fleet: Fleet, paths: FleetPaths, machine: Machine) -> list[Problem]
 
 
 def _unfit_in_type(type_: Type, paths: FleetPaths, machine: Machine) -> Iterator[Reason]:
-    reasons: dict[tuple[str, ...], str] = {("python",): unfit_program(_runner(type_, machine))}
+    runner = runner_of(type_.python or machine.python)
+    reasons: dict[tuple[str, ...], str] = {("python",): unfit_program(runner)}
     reasons |= {("environment", name): unfit(value) for name, value in type_.environment.items()}
     for keys, reason in reasons.items():
         if reason:
@@ -171,15 +171,11 @@ def _unfit_token(fleet: Fleet, bot: str, paths: FleetPaths) -> Iterator[Reason]:
         yield keys, f"systemd cannot be told this value: {reason}", "change it"
 
 
-def _runner(type_: Type, machine: Machine) -> str:
-    return os.path.join(os.path.dirname(type_.python or machine.python), "bot-runner")
-
-
 def _service(
     fleet: Fleet, bot: str, paths: FleetPaths, machine: Machine, digest: str, limits: dict[str, str]
 ) -> str:
     type_ = fleet.types[fleet.bots[bot].type]
-    runner = _runner(type_, machine)
+    runner = runner_of(type_.python or machine.python)
     if reason := unfit_program(runner):
         raise UnfitError(reason)
     token = fleet.bots[bot].token

@@ -67,6 +67,11 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
     code: tuple[str, ...] = ()
     bot: BotFile
 
+    @property
+    def service(self) -> str:
+        """What its unit is called."""
+        return os.path.basename(self.unit.path)
+
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A fleet on a host.

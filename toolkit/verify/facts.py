@@ -229,7 +229,7 @@ def _looked_at(wanted: Expected) -> list[str]:
         paths += [bot.unit.path, bot.bot_file.path, socket, socket.rpartition("/")[0]]
         paths += [bot.secret, os.path.dirname(bot.secret)] if bot.secret else []
         paths += [bot.bot.files.log] if bot.bot.files.log else []
-        paths += [f"{wanted.wants}/{bot.unit.path.rpartition('/')[2]}"] if wanted.wants else []
+        paths += [f"{wanted.wants}/{bot.service}"] if wanted.wants else []
     return paths
 
 
@@ -312,7 +312,7 @@ def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
     """Every property of the fleet's units under systemd."""
     if not wanted.target:
         return {}
-    names = [wanted.target, *(bot.unit.path.rpartition("/")[2] for bot in wanted.bots)]
+    names = [wanted.target, *(bot.service for bot in wanted.bots)]
     found: dict[str, dict[str, str]] = {}
     for start in range(0, len(names), _CHUNK):
         done = ask(host, [*_systemctl(wanted), "show", "--", *names[start : start + _CHUNK]])

@@ -21,7 +21,7 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
     """All that are made of a bot, but for those of its supervisor."""
     logs = f"see `toolkit bot status {bot.name}` and `toolkit bot logs {bot.name}`"
     start = f"`toolkit admin start-bot {bot.name}`; `toolkit bot status {bot.name}` says why it ended"
-    made = [
+    return [
         _check(bot, "running", "a bot that does not run answers nobody", start, _running),
         _check(bot, "ready", "a bot that is up and not ready answers nobody", logs, _ready),
         _check(
@@ -45,17 +45,14 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
             f"`toolkit admin restart-bot {bot.name}` brings back what its unit says",
             lambda facts: _limits(wanted, bot, facts),
         ),
-    ]
-    made.append(
         Check(
             "socket",
             bot.name,
             "its control socket is how it is asked, and who else may use it can end it",
             f"`toolkit admin restart-bot {bot.name}` makes it anew",
             lambda facts: _socket(wanted, bot, facts),
-        )
-    )
-    return made
+        ),
+    ]
 
 
 def _check(bot: Bot, name: str, why: str, hint: str, judge: Callable[[Bot, Facts], Verdict]) -> Check:

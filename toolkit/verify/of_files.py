@@ -54,7 +54,7 @@ def file_faults(wanted: File, facts: Facts) -> list[str]:
 
 
 def _unit_file(bot: Bot, facts: Facts) -> Verdict:
-    if facts.units.get(bot.unit.path.rpartition("/")[2], {}).get("LoadState") == "masked":
+    if facts.units.get(bot.service, {}).get("LoadState") == "masked":
         return skipped("it is masked: see `loaded`")
     faults = file_faults(bot.unit, facts)
     text = facts.texts.get(bot.unit.path)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from toolkit.verify.check import Check, Verdict, judged, skipped
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
-from toolkit.verify.units import others, service, settings, without_others
+from toolkit.verify.units import others, settings, without_others
 
 _BOOLEANS = {"yes": "yes", "true": "yes", "on": "yes", "1": "yes", "no": "no", "false": "no", "off": "no"}
 # Lists, in which the order says nothing.
@@ -44,7 +44,7 @@ def check(wanted: Expected, bot: Bot) -> Check:
 
 
 def _sandbox(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
-    found = facts.units.get(service(bot))
+    found = facts.units.get(bot.service)
     if not found:
         return skipped("systemd cannot be asked")
     if found.get("LoadState") != "loaded":

@@ -11,7 +11,7 @@ from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.common import at_boot, start_hint, view_of
 from toolkit.verify.expected import Bot, Expected
 from toolkit.verify.facts import Facts
-from toolkit.verify.units import others, service, settings, without_others
+from toolkit.verify.units import others, settings, without_others
 
 # How systemd tells that there is none; of a unit that is not loaded it tells nothing.
 _UNLIMITED = ("infinity", "[not set]", "")
@@ -24,7 +24,7 @@ _ANY = "0.0.0.0/0 ::/0"
 
 def checks(wanted: Expected, bot: Bot) -> list[Check]:
     """Those of a bot's unit."""
-    name, systemctl = service(bot), systemd_marks.systemctl(is_system=wanted.is_system)
+    name, systemctl = bot.service, systemd_marks.systemctl(is_system=wanted.is_system)
     made = [
         Check(
             "enabled",
@@ -61,7 +61,7 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
 
 def limit_faults(wanted: Expected, bot: Bot, facts: Facts) -> Iterator[tuple[str, str]]:
     """Limits that are not in force or that others set, by the rule of a plan, and what brings each back."""
-    told, unit = facts.units.get(service(bot)), dict(settings(bot))
+    told, unit = facts.units.get(bot.service), dict(settings(bot))
     if not told:
         return
     asked = {name: _limit(name, unit.get(key, "")) for name, key in SETTINGS.items()}
@@ -92,16 +92,16 @@ def _limit(name: str, text: str) -> int:
 
 
 def _enabled(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
-    linked = f"{wanted.wants}/{service(bot)}" in facts.files
+    linked = f"{wanted.wants}/{bot.service}" in facts.files
     return at_boot(bot, linked, f"{wanted.target} does not want it")
 
 
 def _loaded(wanted: Expected, bot: Bot, facts: Facts, systemctl: str) -> Verdict:
-    found = facts.units.get(service(bot))
+    found = facts.units.get(bot.service)
     if not found:
         return skipped("systemd cannot be asked")
     if found.get("LoadState") == "masked":
-        hint = systemd_marks.unmask(systemctl, service(bot))
+        hint = systemd_marks.unmask(systemctl, bot.service)
         return judged("its unit is masked: systemd does not start it", hint=hint)
     unread = _unread(bot, found, facts)
     due = found.get("NeedDaemonReload") == "yes" or unread
@@ -121,15 +121,15 @@ def _unread(bot: Bot, found: Mapping[str, str], facts: Facts) -> str:
 
 
 def _drop_ins(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
-    if not facts.units.get(service(bot)):
+    if not facts.units.get(bot.service):
         return skipped("systemd cannot be asked")
     drop_ins, command = others(bot, facts), systemd_marks.systemctl(is_system=wanted.is_system)
-    shown = f"`{command} cat {service(bot)}` shows them; {without_others(wanted, bot, facts)}"
+    shown = f"`{command} cat {bot.service}` shows them; {without_others(wanted, bot, facts)}"
     return mended((f"its unit is overridden by {', '.join(drop_ins)}" if drop_ins else "", shown))
 
 
 def _addresses(bot: Bot, facts: Facts) -> Verdict:
-    view, found = view_of(bot, facts), facts.units.get(service(bot))
+    view, found = view_of(bot, facts), facts.units.get(bot.service)
     if isinstance(view, Verdict):
         return view
     if not found:

@@ -165,7 +165,7 @@ def test_selectors_and_restarts(up):
     assert [bot for bot in THREE if after[bot] != before[bot]] == ["alice", "bob"]
     assert [bot["name"] for bot in up.json("bot", "list", "state:RUNNING", "c*")["bots"]] == list(THREE)
     wrong = up.run("admin", "stop-bot", "alcie", code=2)
-    assert "did you mean alice?" in wrong.stderr
+    assert "did you mean `alice`?" in wrong.stderr
     assert up.pids() == after
 
 
