@@ -11,6 +11,7 @@ from bot_runner.descendants import end_descendants
 from bot_runner.failure import BotFailedError
 from bot_runner.keeper import Keeper
 from bot_runner.logs import LogWriter
+from bot_runner.redaction import Redactor
 from bot_runner.stop import Stop
 from bot_runner.vitals import Vitals
 from toolkit.botfile import BotFile
@@ -91,6 +92,16 @@ class Ending:
                 with suppress(SystemExit, KeyboardInterrupt, RuntimeError, asyncio.CancelledError):
                     loop.run_until_complete(ended)
         self._end_children()
+
+    def breaks(self, error: Exception, redact: Redactor) -> BotFailedError:
+        """The runner's own code failed, or the app took from under it what it stands on: keep why."""
+        _log.critical("bot-runner itself failed", exc_info=error)
+        reason = redact.line(f"bot-runner itself failed: {type(error).__name__}: {error}")
+        failure = BotFailedError(FailureClass.TEMPORARY, reason)
+        with suppress(Exception):  # whatever failed may be needed here too
+            failure = self._keeper.end(failure) or failure
+        self._writer.flush(FLUSH_S)
+        return failure
 
     def flush(self, code: int) -> None:
         """Write the last log lines, and bound what Python does at its exit: a thread may never end."""

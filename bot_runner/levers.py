@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.botfile import BotFile
-from toolkit.errors import ToolkitError
+from toolkit.errors import OddFileError, ToolkitError
 from toolkit.ipc.protocol import INVALID_PARAMS, REFUSED, RpcError
 from toolkit.ipc.server import Method
 from toolkit.spool import MOST_RETRIED, Spool, letters_of, listing
@@ -74,7 +74,7 @@ class Interventions:
     def _count(self) -> int | None:
         try:
             return len(self._letters.ids())
-        except OSError:
+        except (OSError, OddFileError):
             return None
 
     def _need_telegram(self) -> None:

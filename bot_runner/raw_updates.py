@@ -9,17 +9,16 @@ import msgspec
 from telegram import Update
 from telegram.ext import ExtBot
 
+from toolkit.spool import LARGEST_ID
+
 
 class _Answer(msgspec.Struct):
     result: list[msgspec.Raw]
 
 
-# What the spool can hold. A negative one, asked for, would have the Bot API forget all before it.
-_LARGEST_ID = 2**63 - 1
-
-
 class _Head(msgspec.Struct):
-    update_id: Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_ID)]
+    # A negative one, asked for, would have the Bot API forget all before it.
+    update_id: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ def read(bot: ExtBot[Any], update_id: int, raw: bytes) -> Received:
     except Exception as error:  # noqa: BLE001  what does not fit python-telegram-bot's classes raises anything
         fault = f"python-telegram-bot cannot read it: {type(error).__name__}: {error}"
         return Received(update_id, raw, None, fault)
+    if update.update_id != update_id:
+        return Received(update_id, raw, None, f"it says that it is update {update.update_id}")
     return Received(update_id, raw, update)
 
 
@@ -84,7 +85,7 @@ class Overheard:
             ValueError: what one has for its id is none.
         """
         for update in updates:
-            if type(update.update_id) is not int or not 0 <= update.update_id <= _LARGEST_ID:
+            if type(update.update_id) is not int or not 0 <= update.update_id <= LARGEST_ID:
                 raise ValueError(f"{update.update_id!r} is no update's id")
         raws = self._raws()
         if len(raws) != len(updates):  # a bot class of the app's own gave something else than it was given

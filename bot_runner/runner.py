@@ -101,7 +101,19 @@ class Runner:
 
         Returns:
             The exit code.
+
+        Raises:
+            BotFailedError: what cannot be; it is in the log and in the record, as far as that can be.
         """
+        try:
+            return self._to_its_end(complaints)
+        except Exception as error:  # noqa: BLE001  whatever it is, it must not be lost in a pipe that none reads
+            failure = self._ending.breaks(error, self._redact)
+            for stray in self._strays:
+                stray.give_back()
+            raise failure from None
+
+    def _to_its_end(self, complaints: list[str]) -> int:
         faulthandler.enable(self._strays[1].original)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)

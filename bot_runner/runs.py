@@ -41,7 +41,7 @@ def ended(record: RunRecord, last: LastExit, healthy_s: float) -> RunRecord:
 def _seconds_between(earlier: str, later: str) -> float:
     try:
         return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: one of them says no time zone
         return 0.0
 
 

@@ -63,6 +63,11 @@ class StrayOutput:
         self._stream = open(number, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
         setattr(sys, self._name, self._stream)
 
+    def give_back(self) -> None:
+        """Let the stream lead where it led before: nothing reads the pipe any more."""
+        setattr(sys, self._name, self._old)
+        os.dup2(self.original, self._number)
+
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read it from now on in this loop; to be called in the loop's own thread."""
         loop.add_reader(self._pipe, self._read, loop)

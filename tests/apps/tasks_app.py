@@ -2,6 +2,7 @@
 
 import asyncio
 import atexit
+import os
 import sys
 import threading
 
@@ -112,3 +113,9 @@ async def ready_with_a_trouble(context):
 
 def plain(_):
     return None
+
+
+async def pulls_the_rug(_):
+    """Closes what the event loop waits with."""
+    os.close(asyncio.get_running_loop()._selector.fileno())
+    await asyncio.Event().wait()

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -426,6 +427,53 @@ def test_a_file_that_is_no_log_is_put_out_of_the_way(folder):
     killed(spool)
     assert (folder / "updates.damaged").read_bytes() == b"something else altogether"
     assert ids(Spool(folder)) == [1]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device", "huge"])
+def test_what_cannot_be_a_log_is_put_out_of_the_way(folder, kind):
+    folder.mkdir()
+    path = log(folder)
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(path))
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "huge":
+            path.write_bytes(MAGIC)
+            os.truncate(path, log_file.LARGEST + 1)
+    spool = Spool(folder)
+    assert spool.damaged == folder / "updates.damaged"
+    spool.append(batch(1))
+    killed(spool)
+    assert ids(Spool(folder)) == [1]
+
+
+def test_what_is_given_up_waits_for_no_pipe(folder):
+    spool = Spool(folder)
+    spool.append(batch(1))
+    killed(spool)
+    with open(log(folder), "ab") as file:
+        file.write(b"torn")
+    os.mkfifo(folder / "updates.damaged")
+    assert Spool(folder).torn
+
+
+@pytest.mark.parametrize("number", [7, 2**63])
+def test_a_letter_of_another_update_than_its_name_says_is_none(folder, number):
+    spool = Spool(folder)
+    spool.append(batch(1))
+    spool.set_aside(spool.pending()[0], "why", "now")
+    path = folder / "dead/1.json"
+    path.write_bytes(path.read_bytes().replace(b'"update_id":1', b'"update_id":%d' % number, 1))
+    path.rename(path.with_name(f"{5 if number == 7 else number}.json"))
+    assert listing(spool.dead)["dead_letters"] == []
+    assert spool.retry(5) is None
+    assert spool.retry(number) is None
 
 
 def test_a_folder_that_cannot_be_made_is_told(short_dir):

@@ -26,9 +26,10 @@ from toolkit.spool.dead import (
     listing,
 )
 from toolkit.spool.log import Log, SpoolError
-from toolkit.spool.records import Contents, Entry, Kind, encode, holding, marking
+from toolkit.spool.records import LARGEST_ID, Contents, Entry, Kind, encode, holding, marking
 
 __all__ = [
+    "LARGEST_ID",
     "LONGEST_LIST",
     "MOST_RETRIED",
     "DeadLetter",

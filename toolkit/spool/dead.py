@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -34,7 +34,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         update: the update as the Bot API gave it.
     """
 
-    update_id: int
+    update_id: Annotated[int, msgspec.Meta(ge=0, le=records.LARGEST_ID)]
     reason: str
     at: str
     attempts: int
@@ -49,7 +49,7 @@ class DamagedLetterError(OddFileError):
         error: why it cannot be understood.
     """
 
-    def __init__(self, path: Path, error: msgspec.DecodeError) -> None:
+    def __init__(self, path: Path, error: msgspec.DecodeError | str) -> None:
         super().__init__(path, f"is no dead letter: {error}")
         named = shlex.quote(str(path))
         self.hint = f"it cannot be handled again: `less {named}` shows what it holds, `rm {named}` removes it"
@@ -162,9 +162,12 @@ class DeadLetters:
 
 def _read(path: Path, folder: int | None = None) -> DeadLetter:
     try:
-        return msgspec.json.decode(read_regular(path, _LONGEST, folder=folder), type=DeadLetter)
+        letter = msgspec.json.decode(read_regular(path, _LONGEST, folder=folder), type=DeadLetter)
     except msgspec.DecodeError as error:
         raise DamagedLetterError(path, error) from None
+    if path.stem != str(letter.update_id):
+        raise DamagedLetterError(path, f"it holds that of update {letter.update_id}")
+    return letter
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:

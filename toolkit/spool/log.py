@@ -11,8 +11,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import OddFileError, ToolkitError
 from toolkit.files import sync_folder
+from toolkit.regular_files import open_regular
 from toolkit.spool.records import MAGIC, Contents, Kind, holding, marking, scan
 
 SLACK = 4 * 1024 * 1024
@@ -21,6 +22,8 @@ SLACK = 4 * 1024 * 1024
 AHEAD = 128 * 1024
 # A disk with less room than this is not filled with zeros.
 _PLENTY = 64 * AHEAD
+# Bytes; a log never gets so large, as a bot takes in a hundred updates at most before they are handled.
+LARGEST = 1 << 30
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -132,13 +135,14 @@ class Log:
 
     def _read(self) -> int:
         """Take in the log and give up what of it is torn; how long the log is."""
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        data, aside = self._path.read_bytes(), self._path.with_suffix(".damaged")
+        aside = self._path.with_suffix(".damaged")
+        data = self._opened()
         size = len(MAGIC)
-        if not data.startswith(MAGIC):
-            if not MAGIC.startswith(data):  # it is no spool's: put it out of the way, for people
-                os.close(self._file)
-                self._file = -1
+        if data is None or not data.startswith(MAGIC):
+            if data is None or not MAGIC.startswith(data):  # no spool's: put it out of the way, for people
+                if self._file >= 0:
+                    os.close(self._file)
+                    self._file = -1
                 self._path.rename(aside)
                 self.damaged = aside
                 return self._read()
@@ -153,11 +157,22 @@ class Log:
         self.torn = sum(map(len, torn))
         if torn:
             self.damaged = aside
-            with suppress(OSError):  # a full disk; it is told in any case
-                aside.write_bytes(b"".join(torn))
+            with suppress(OSError, OddFileError):  # a full disk; it is told in any case
+                _keep(aside, b"".join(torn))
         if tail:
             os.ftruncate(self._file, size)
         return size
+
+    def _opened(self) -> bytes | None:
+        """What is in the log, which is open from then on; None where that cannot be one, as in a pipe."""
+        try:
+            self._file = open_regular(self._path, os.O_RDWR | os.O_CREAT, follow=True)
+        except OddFileError:
+            return None
+        if os.fstat(self._file).st_size > LARGEST:
+            return None
+        with open(self._file, "rb", closefd=False) as file:
+            return file.read()
 
     def _take_in(self, data: bytes, size: int) -> tuple[int, list[bytes]]:
         """Take in the records from a place on; where the last one ends, and what stands between them."""
@@ -242,6 +257,11 @@ class Log:
         contents = self._contents
         mark = b"" if contents.mark is None else marking(contents.mark, contents.marked_at)
         return MAGIC + mark + b"".join(holding(Kind.KEPT, entry) for entry in contents.entries.values())
+
+
+def _keep(path: Path, data: bytes) -> None:
+    with open(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+        file.write(data)
 
 
 def _write_all(file: int, data: bytes, offset: int) -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 MAGIC = b"bot-spool 1\n"
 LONGEST = 16 * 1024 * 1024 - 1
+LARGEST_ID = 2**63 - 1
 _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 _BODY = struct.Struct("<Bq")

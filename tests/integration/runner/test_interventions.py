@@ -5,10 +5,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from msgspec import Raw
 
 from bot_runner.delivery import MOST_DEATHS
 from toolkit.ipc.protocol import INVALID_PARAMS, REFUSED, RpcError
-from toolkit.spool import DeadLetters
+from toolkit.spool import DeadLetter, DeadLetters
 
 
 @pytest.fixture
@@ -216,3 +217,21 @@ def test_a_paused_bot_retries_nothing(bot):
     bot.up()
     bot.ask("pause")
     assert refusal(bot, "retry_update", update_ids=[1]).code == REFUSED
+
+
+def test_a_letter_with_another_update_in_it_is_set_aside_again(bot, eventually, state):
+    letters = DeadLetters(state / "spool" / "dead")
+    (state / "spool").mkdir()
+    letters.put(DeadLetter(update_id=5, reason="why", at="now", attempts=3, update=Raw(b'{"update_id":7}')))
+    bot.up()
+    assert bot.ask("retry_update", update_ids=[5]) == {"retried": [5]}
+    eventually(lambda: letters.ids() == [5] and "update 7" in letters.read(5).reason, "it is set aside again")
+    assert bot.status()["unfinished"] == 0
+
+
+def test_a_bot_whose_spool_is_a_link_tells_how_it_is(bot, state):
+    elsewhere = bot.folder / "elsewhere"
+    elsewhere.mkdir()
+    (state / "spool").symlink_to(elsewhere)
+    bot.up()
+    assert bot.status()["dead_letters"] is None

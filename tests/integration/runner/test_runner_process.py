@@ -482,6 +482,23 @@ def test_a_full_disk_stops_no_bot(bot, sandbox):
     assert bot.stop() == 0
 
 
+@pytest.mark.parametrize("at", ["2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "yesterday"])
+def test_a_record_whose_time_cannot_be_read_is_one_all_the_same(bot, at):
+    Path(bot.file.files.state).mkdir()
+    Path(bot.file.files.run_record).write_text(json.dumps({"pid": 4194305, "started_at": at, "starts": 3}))
+    bot.app("async", "tasks_app:waits").up()
+    assert bot.status()["starts"] == 4
+
+
+def test_a_runner_that_breaks_itself_tells_how(bot):
+    bot.app("async", "tasks_app:pulls_the_rug").start()
+    assert bot.ended() == FailureClass.TEMPORARY.code
+    last = bot.record().last_exit
+    assert (last.failure, last.reason.partition(": ")[0]) == ("TEMPORARY", "bot-runner itself failed")
+    assert "Bad file descriptor" in bot.log()
+    assert bot.stray().startswith(f"error: {last.reason}\n")
+
+
 def test_an_unreadable_record_begins_anew(bot):
     Path(bot.file.files.state).mkdir()
     Path(bot.file.files.run_record).write_text("torn")
