@@ -68,6 +68,10 @@ def view_of_silence(
     lost = made and silence.kind is FailureKind.NOT_RUNNING
     youth = "" if lost else _youth(backend, unit, record, silence, now)
     state, reason = _silent_state(unit, silence, youth)
+    if lost and record.pid is None and record.last_exit and unit.phase in (Phase.RUNNING, Phase.STARTING):
+        # It has recorded its end and taken its socket away, and the supervisor has not seen it go yet.
+        state = State.STOPPING if record.last_exit.kind == "stopped" else State.BACKOFF
+        reason = ""
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
         last = record.last_exit

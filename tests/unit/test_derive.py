@@ -108,6 +108,20 @@ def test_a_control_socket_that_was_made_and_is_gone_is_a_fault_at_once():
     assert young.state is State.STARTING
 
 
+@pytest.mark.parametrize(
+    ("last", "state", "reason"),
+    [
+        (LastExit(at="t", kind="stopped"), State.STOPPING, ""),
+        (REFUSED.last_exit, State.QUARANTINED, "token refused: 401"),
+        (LastExit(at="t", kind="failed", failure="TEMPORARY", reason="no"), State.BACKOFF, "temporary: no"),
+    ],
+)
+def test_a_run_that_ends_has_taken_its_control_socket_away_itself(last, state, reason):
+    bot = seen(Phase.RUNNING, since=NOW - 1, record=RunRecord(starts=1, last_exit=last), made=True)
+    assert (bot.state, bot.reason) == (state, reason)
+    assert "makes it anew" not in bot.hint
+
+
 @pytest.mark.parametrize("phase", Phase)
 def test_a_bot_that_is_stopped_is_well_where_an_operator_wants_it_so_and_else_says_what_to_do(phase):
     bot, held = (with_hold(seen(phase), held=held) for held in (False, True))
