@@ -221,8 +221,8 @@ Selectors = Annotated[
 ]
 
 
-def sandbox_bot(context: typer.Context, name: str) -> tuple[str, str]:
-    """The endpoint and the Telegram id of a bot that is in force.
+def sandbox_bot(context: typer.Context, selector: str) -> tuple[str, str, str]:
+    """The name, the endpoint and the Telegram id of the bot in force that is meant.
 
     Raises:
         ToolkitError: there is no such bot, or its token must be had by running a command.
@@ -230,11 +230,11 @@ def sandbox_bot(context: typer.Context, name: str) -> tuple[str, str]:
     from toolkit import botfile
     from toolkit.secrets import bot_id, read_token
 
-    paths, bot = selected_one(context, name)
+    paths, bot = selected_one(context, selector)
     found = paths.botfile(bot)
     if not found.exists():
         raise NotDeployedError(bot)
     loaded = botfile.load(found)
     if loaded.token is None:
         raise SecretError(f"bot {bot} has no token")
-    return loaded.endpoint, bot_id(read_token(loaded.token, os.environ))
+    return bot, loaded.endpoint, bot_id(read_token(loaded.token, os.environ))

@@ -101,7 +101,7 @@ def say(
 
     The exit code is 3 where none came in time.
     """
-    client, bot_id = _client(context, bot, url)
+    client, bot, bot_id = _client(context, bot, url)
     _tell(bot, client.ask(bot_id, text, wait, chat), as_json)
 
 
@@ -119,7 +119,7 @@ def press(
 
     What the bot answers is printed; the exit code is 3 where nothing came in time.
     """
-    client, bot_id = _client(context, bot, url)
+    client, bot, bot_id = _client(context, bot, url)
     _tell(bot, client.ask_by_button(bot_id, button, wait, chat), as_json)
 
 
@@ -146,7 +146,7 @@ def fault(
     garbage: something that is no JSON. delay: the right answer, late. tls: TLS ends in the middle of the
     connection, or begins where there was none.
     """
-    client, bot_id = _client(context, bot, url)
+    client, bot, bot_id = _client(context, bot, url)
     number = client.fault(
         bot_id, method, kind, count=count, seconds=seconds, retry_after=retry_after, delay_ms=delay_ms
     )
@@ -163,7 +163,7 @@ def heal(
     as_json: JsonFlag = False,
 ) -> None:
     """End a bot's faults."""
-    client, bot_id = _client(context, bot, url)
+    client, bot, bot_id = _client(context, bot, url)
     healed = client.heal(bot_id, method)
     _say(f"{bot}: {healed} healed", {"bot": bot, "method": method, "healed": healed}, as_json)
 
@@ -214,11 +214,12 @@ def _say(words: str, shape: dict[str, Any], as_json: bool) -> None:
         echo(words)
 
 
-def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient, str]":
+def _client(context: typer.Context, bot: str, url: str) -> "tuple[SandboxClient, str, str]":
+    """The sandbox, and the bot's name and id."""
     from toolkit.sandbox.client import SandboxClient
 
-    endpoint, bot_id = (url, bot) if url else sandbox_bot(context, bot)
-    return SandboxClient(endpoint), bot_id
+    name, endpoint, bot_id = (bot, url, bot) if url else sandbox_bot(context, bot)
+    return SandboxClient(endpoint), name, bot_id
 
 
 def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
@@ -228,7 +229,7 @@ def _fleet_bots(context: typer.Context) -> tuple[dict[str, str], str]:
     names, endpoint = {}, DEFAULT_URL
     for name in selected(context, []).bots:
         try:
-            endpoint, bot_id = sandbox_bot(context, name)
+            _, endpoint, bot_id = sandbox_bot(context, name)
         except ToolkitError:  # not deployed, or without a token that can be read
             continue
         names[bot_id] = name

@@ -237,3 +237,8 @@ def test_what_was_never_deployed_is_defined_and_cannot_be_started(operator):
     assert "toolkit deploy" in told.stderr
     refused = operator.run("deploy", code=4)
     assert "toolkit up" in refused.stderr
+
+
+def test_a_bot_that_is_meant_by_a_glob_is_told_by_its_name(up):
+    assert up.run("sandbox", "say", "al*", "hi").stdout.startswith("alice: ")
+    assert up.json("sandbox", "heal", "al*")["bot"] == "alice"
