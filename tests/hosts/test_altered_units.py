@@ -128,6 +128,23 @@ def test_a_drop_in_of_others_is_told_and_left(admin):
     assert admin.faults() == {}
 
 
+def test_a_limit_in_a_drop_in_of_others_is_left_by_every_deploy(admin):
+    path = admin.drop_in("zz.conf", "[Service]\nTasksMax = 77\n")
+    admin.systemctl("daemon-reload")
+    for command in ("plan", "deploy", "plan", "deploy"):
+        told = admin.json(command)
+        assert {step["action"] for step in told["steps"]} == {"no-op"}
+        assert [one["what"] for one in told["altered"]] == ["overridden"]
+        assert admin.systemctl("show", "-P", "TasksMax", admin.unit("alice")).stdout == "77\n"
+    found, hint = admin.faults()["alice:limits"]
+    assert found == "TasksMax: 77, not unlimited"
+    assert f"revert {admin.unit('alice')}`" in hint
+    admin.host.run("rm", "-r", path.rpartition("/")[0])
+    admin.run("deploy")
+    assert admin.json("plan")["altered"] == []
+    assert admin.faults() == {}
+
+
 def test_a_property_that_was_set_live_is_told_once(admin):
     admin.systemctl("set-property", admin.unit("alice"), "DevicePolicy=auto")
     ((check, (found, hint)),) = admin.faults().items()

@@ -1,18 +1,37 @@
 """The limits of control groups, which change while a bot runs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from toolkit.backends.systemd.manager import Manager
 from toolkit.render.systemd_limits import SETTINGS, without_default
-from toolkit.render.systemd_marks import is_live_limit
+from toolkit.render.systemd_marks import drop_ins_of_others, is_live_limit
 
 
 def in_force(manager: Manager, services: Sequence[str]) -> list[dict[str, int]]:
-    """The limits of each service, by the names of org.freedesktop.systemd1(5)."""
+    """The limits of each service, by the names of org.freedesktop.systemd1(5).
+
+    What a drop-in of others sets is left out: it stays in force, and comes back with every reload.
+    """
     found = manager.properties([(service, "Service") for service in services], tuple(SETTINGS))
     default = manager.default_tasks() if found else None
-    return [without_default(limits, default) for limits in found]
+    told = manager.properties([(service, "Unit") for service in services], ("DropInPaths",))
+    overridden = [set_by(drop_ins_of_others(facts.get("DropInPaths", ()))) for facts in told]
+    return [
+        {name: value for name, value in without_default(limits, default).items() if name not in others}
+        for limits, others in zip(found, overridden, strict=True)
+    ]
+
+
+def set_by(drop_ins: Sequence[str]) -> set[str]:
+    """The limits that drop-ins set; of those that cannot be read, none."""
+    lines: list[str] = []
+    for path in drop_ins:
+        with suppress(OSError):
+            lines += Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    keys = {line.partition("=")[0].strip() for line in lines}
+    return {name for name, key in SETTINGS.items() if key in keys}
 
 
 def bring(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> None:
@@ -39,7 +58,7 @@ def bring(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> None:
 def _differing(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     found = zip(wanted.items(), in_force(manager, list(wanted)), strict=True)
     differing = {
-        service: {name: value for name, value in limits.items() if told.get(name) != value}
+        service: {name: value for name, value in limits.items() if told.get(name, value) != value}
         for (service, limits), told in found
     }
     return {service: limits for service, limits in differing.items() if limits}
