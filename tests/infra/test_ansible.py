@@ -171,3 +171,12 @@ def test_the_role_passes_ansible_lint():
     lint = [Path(sys.executable).with_name("ansible-lint"), "--offline", "--profile", "production", "-q"]
     done = subprocess.run(lint, cwd=ANSIBLE, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_has_its_hosts_and_reads_no_file_of_the_fleet_as_such():
+    listed = [Path(sys.executable).with_name("ansible-inventory"), "-i", "inventory/example", "--list"]
+    done = subprocess.run(listed, cwd=ANSIBLE, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["bots"]["hosts"] == ["one.example.org", "two.example.org"]
+    assert found.keys() == {"_meta", "all", "bots"}
