@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -103,15 +104,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line("  ".join(cells).rstrip())
 
 
-@pytest.fixture
-def eventually() -> Callable[..., object]:
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., Any]:
     """Wait for a condition: ``eventually(lambda: …)`` gives its first true value."""
-
-    def wait(condition: Callable[[], object], within_s: float = 15.0) -> object:
-        end = time.monotonic() + within_s
-        while not (value := condition()):
-            assert time.monotonic() < end, "the condition did not come true in time"
-            time.sleep(0.02)
-        return value
-
-    return wait
+    return eventually

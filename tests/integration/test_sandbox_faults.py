@@ -106,13 +106,11 @@ def test_it_strikes_until_healed_and_only_where_it_was_set(sandbox, api, new_tok
     assert sandbox.heal(api.id) == 0
 
 
-def test_it_strikes_for_so_long(sandbox, api):
+def test_it_strikes_for_so_long(sandbox, api, eventually):
     sandbox.fault(api.id, "*", "500", seconds=0.5)
     assert [each["left"] for each in sandbox.faults() if each["bot_id"] == api.id] == [None]
     assert api("getMe")["error_code"] == 500
-    deadline = time.monotonic() + 10
-    while not api("getMe")["ok"]:
-        assert time.monotonic() < deadline
+    eventually(lambda: api("getMe")["ok"])
 
 
 def test_delay_is_the_right_answer_late(sandbox, api):

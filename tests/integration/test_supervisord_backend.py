@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.waiting import eventually
 from toolkit import backends
 from toolkit.backends import HungError, Phase, SocketGoneError
 from toolkit.backends.supervisord import Supervisord, finding, launching
@@ -60,14 +61,6 @@ stdout_logfile_backups=1
 """
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> object:
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
-    return value
-
-
 class Place:
     """A fleet's folder in which units are written by hand."""
 
@@ -103,7 +96,7 @@ class Place:
         told = self.paths.home / "child"
         self.install(bot, f"{self.paths.home / script} {told}", **options)
         self.backend.launch()
-        return int(wait_for(lambda: told.exists() and told.read_text()))
+        return int(eventually(lambda: told.exists() and told.read_text()))
 
     def bring(self, bot: str) -> None:
         self.backend.reload()
@@ -207,7 +200,7 @@ def test_add_change_and_remove_touch_one_program(place):
     place.backend.reload()
     place.backend.stop(["carol"], 5)
     place.bring("carol")
-    wait_for(lambda: psutil.Process(place.pids()["carol"]).cmdline() == ["/bin/sleep", "2000"])
+    eventually(lambda: psutil.Process(place.pids()["carol"]).cmdline() == ["/bin/sleep", "2000"])
 
     place.paths.unit("carol").unlink()
     place.backend.reload()
@@ -224,10 +217,10 @@ def test_a_restart_keeps_the_old_environment_and_remove_and_add_bring_the_new(pl
     place.backend.reload()
     place.backend.stop(["alice"], 5)
     place.backend.start(["alice"])
-    assert wait_for(lambda: place.environ("alice").get("A")) == "old"
+    assert eventually(lambda: place.environ("alice").get("A")) == "old"
     place.backend.stop(["alice"], 5)
     place.bring("alice")
-    assert wait_for(lambda: place.environ("alice").get("A")) == "new"
+    assert eventually(lambda: place.environ("alice").get("A")) == "new"
 
 
 def test_remove_stops_a_program_that_still_runs(place):
@@ -277,7 +270,7 @@ def test_what_belongs_to_the_callers_supervisor_does_not_leak(place, monkeypatch
     monkeypatch.setenv("KEPT", "callers")
     place.install("alice")
     place.backend.launch()
-    environ = wait_for(lambda: (environ := place.environ("alice")).get("A") and environ)
+    environ = eventually(lambda: (environ := place.environ("alice")).get("A") and environ)
     assert [name for name, value in environ.items() if value == "callers"] == ["KEPT"]
     assert environ["NOTIFY_SOCKET"] == ""
     of_supervisord = psutil.Process(place.supervisor()).environ()
@@ -290,7 +283,7 @@ def test_units_that_are_not_ascii_work_in_any_locale(place, monkeypatch):
     place.install("alice", environment='GREETING="Grüße, 世界"')
     place.backend.launch()
     environ = Path(f"/proc/{place.pids()['alice']}/environ")
-    raw = wait_for(lambda: (raw := environ.read_bytes()).count(b"GREETING=") and raw)
+    raw = eventually(lambda: (raw := environ.read_bytes()).count(b"GREETING=") and raw)
     assert "GREETING=Grüße, 世界".encode() in raw.split(b"\0")
 
 
@@ -299,7 +292,7 @@ def test_launch_after_supervisord_was_killed(place):
     place.backend.launch()
     (orphan,) = place.pids().values()
     os.kill(place.supervisor(), signal.SIGKILL)
-    wait_for(lambda: not place.backend.alive())
+    eventually(lambda: not place.backend.alive())
     assert place.paths.supervisor_socket.exists()
     with pytest.raises(BackendError, match="not running") as caught:
         place.backend.units()
@@ -385,7 +378,7 @@ while :; do sleep 0.02; done""",
     for number in range(3):
         place.install(f"bot{number}", f"{script} {place.paths.home} {number}", stopwaitsecs=30)
     place.backend.launch()
-    wait_for(lambda: all((place.paths.home / f"began.{number}").exists() for number in range(3)))
+    eventually(lambda: all((place.paths.home / f"began.{number}").exists() for number in range(3)))
     programs, supervisor = place.pids().values(), psutil.Process(place.supervisor())
     place.paths.supervisor_socket.unlink()
     Supervisord(place.paths).end(30)
@@ -439,7 +432,7 @@ def test_slow_programs_stop_in_parallel(place):
     for bot in bots:
         place.install(bot, f"{slow} {place.paths.home / bot}")
     place.backend.launch()
-    wait_for(lambda: all((place.paths.home / bot).exists() for bot in bots))
+    eventually(lambda: all((place.paths.home / bot).exists() for bot in bots))
     begun = time.monotonic()
     assert place.backend.stop(bots, 20) == ()
     # One after another takes 7 s at least.
@@ -498,8 +491,8 @@ def test_start_brings_back_what_is_stopping_or_waits_to_be_retried(place):
     failing = place.script("failing", f"test -e {place.paths.home / 'mended'} && exec sleep 1000; exit 1")
     place.install("bob", failing)
     place.backend.launch()
-    wait_for((place.paths.home / "up").exists)
-    wait_for(lambda: place.backend.units()["bob"].phase is Phase.BACKOFF)
+    eventually((place.paths.home / "up").exists)
+    eventually(lambda: place.backend.units()["bob"].phase is Phase.BACKOFF)
     first = place.pids()["alice"]
     place.backend._rpc("supervisor.stopProcess", "demo-alice", False)
     (place.paths.home / "mended").touch()
@@ -529,7 +522,7 @@ def test_start_names_what_cannot_be_spawned_and_starts_the_rest(place):
 def test_exit_codes_are_told(place):
     place.install("alice", place.script("refused", "sleep 1.1; exit 77"))
     place.backend.launch()
-    unit = wait_for(lambda: (unit := place.backend.units()["alice"]).phase is Phase.EXITED and unit, 15)
+    unit = eventually(lambda: (unit := place.backend.units()["alice"]).phase is Phase.EXITED and unit, 15)
     assert (unit.exit_code, unit.pid) == (77, None)
 
 

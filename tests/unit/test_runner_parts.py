@@ -199,13 +199,11 @@ def test_a_config_cannot_be_changed():
             part["x"] = 1
 
 
-def test_a_tree_is_seen_whole_with_its_memory():
+def test_a_tree_is_seen_whole_with_its_memory(eventually):
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 10
-        while len(pids := process.tree(child.pid)) < 2:
-            assert time.monotonic() < deadline
+        pids = eventually(lambda: len(pids := process.tree(child.pid)) > 1 and pids)
         assert pids[0] == child.pid
         assert set(pids) < set(process.tree(os.getpid()))
         assert 1_000_000 < process.memory(child.pid) < 200_000_000

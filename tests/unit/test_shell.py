@@ -3,27 +3,12 @@
 import os
 import signal
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
+from tests.waiting import eventually, lives
 from toolkit.errors import ToolkitError
 from toolkit.shell import lines, run
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 def test_result_has_all_that_a_program_told():
@@ -70,7 +55,7 @@ def test_at_the_deadline_the_whole_group_is_killed(tmp_path):
     with pytest.raises(ToolkitError, match=r"sh did not end within 0\.5 s and was killed"):
         run(["sh", "-c", script], timeout_s=0.5)
     parent, child = map(int, pids.read_text().split())
-    wait_until(lambda: not is_alive(parent) and not is_alive(child))
+    eventually(lambda: not lives(parent) and not lives(child))
 
 
 def test_a_process_that_left_the_group_and_holds_the_pipes_is_not_waited_for(tmp_path):
@@ -79,7 +64,7 @@ def test_a_process_that_left_the_group_and_holds_the_pipes_is_not_waited_for(tmp
     try:
         with pytest.raises(ToolkitError, match="was killed"):
             run(["sh", "-c", script], timeout_s=0.5)
-        assert is_alive(int(pid_file.read_text()))
+        assert lives(int(pid_file.read_text()))
     finally:
         os.kill(int(pid_file.read_text()), signal.SIGKILL)
 

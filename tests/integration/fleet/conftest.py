@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.asking import Asks
+from tests.waiting import lives
 from toolkit.sandbox.client import SandboxClient
 
 BIN = Path(sys.executable).parent
@@ -53,13 +54,7 @@ class Operator(Asks):
     def supervisor_pid(self) -> int:
         return int((self.home / "run" / "supervisord.pid").read_text())
 
-    @staticmethod
-    def lives(pid: int) -> bool:
-        """Whether a process runs; one that ended may wait for its parent to ask how."""
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-        except OSError:
-            return False
+    lives = staticmethod(lives)
 
     def supervisorctl(self, *arguments: str) -> str:
         command = [BIN / "supervisorctl", "-c", self.home / "supervisord.conf", *arguments]

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests import waiting
+from tests.waiting import lives
 from toolkit import botfile, run_record
 from toolkit.botfile import App, BotFile, Files, Restart
 from toolkit.ipc.protocol import FrameDecoder, Request, call, parse_answer
@@ -35,19 +36,7 @@ WITHIN_S = 20.0
 
 
 def eventually(condition: Callable[[], Any], what: str, within_s: float = WITHIN_S) -> Any:
-    end = time.monotonic() + within_s
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {within_s} s: {what}"
-        time.sleep(0.01)
-    return value
-
-
-def lives(pid: int) -> bool:
-    """Whether a process runs; one that ended may still wait for its parent to ask how."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except OSError:
-        return False
+    return waiting.eventually(condition, within_s, what)
 
 
 @pytest.fixture(scope="session")
