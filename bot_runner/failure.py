@@ -22,6 +22,14 @@ class BotFailedError(Exception):
         self.reason = reason
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception of the app's says; its own ``__str__`` may fail as well."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001  it is the app's code
+        return f"(it cannot say what: {type(another).__name__})"
+
+
 def crashed(error: BaseException, redact: Redactor) -> BotFailedError:
     """What it means that the app's own code raised this; the log is told where.
 
@@ -32,7 +40,7 @@ def crashed(error: BaseException, redact: Redactor) -> BotFailedError:
     name = type(error).__name__
     if isinstance(error, Exception):
         _log.error("the app failed", exc_info=error)
-        reason = redact.line(f"{name}: {error}")
+        reason = redact.line(f"{name}: {text_of(error)}")
     else:
-        reason = f"the app ended itself by {name}({redact.line(error)})"
+        reason = f"the app ended itself by {name}({redact.line(text_of(error))})"
     return BotFailedError(FailureClass.APP_CRASHED, reason)

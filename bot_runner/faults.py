@@ -12,6 +12,7 @@ from bot_runner.redaction import Redactor
 
 _GROWTH = 1.5
 LONGEST_FLOOD_S = 300.0
+SHUT_DOWN = "the app shut its own bot down"
 
 
 class Misrouted(InvalidToken):
@@ -69,6 +70,11 @@ def classify(error: Exception) -> Fault:
     if isinstance(error, TelegramError):
         return Fault.GARBAGE if "Invalid server response" in str(error) else Fault.SERVER
     return Fault.GARBAGE
+
+
+def is_shut_down(error: Exception) -> bool:
+    """Whether the app called ``bot.shutdown()``: python-telegram-bot tells that as a fault of the network."""
+    return isinstance(error.__cause__, RuntimeError) and "is not initialized" in str(error.__cause__)
 
 
 class Words:

@@ -17,7 +17,7 @@ from telegram.ext import ExtBot
 from bot_runner.conflicts import Conflicts
 from bot_runner.delivery import Delivery
 from bot_runner.failure import BotFailedError
-from bot_runner.faults import Fault, Tries, Words, classify
+from bot_runner.faults import SHUT_DOWN, Fault, Tries, Words, classify, is_shut_down
 from bot_runner.handover import Handover
 from bot_runner.raw_updates import Overheard, Received
 from bot_runner.vitals import Vitals
@@ -172,8 +172,8 @@ class Intake:
             return
         if fault is Fault.REFUSED:
             raise BotFailedError(FailureClass.TOKEN_REFUSED, self._words("getUpdates", fault)) from None
-        if _is_shut_down(error):
-            raise BotFailedError(FailureClass.APP_CRASHED, "the app shut its own bot down") from None
+        if is_shut_down(error):
+            raise BotFailedError(FailureClass.APP_CRASHED, SHUT_DOWN) from None
         if fault is Fault.GARBAGE and not isinstance(error, TelegramError):
             _log.debug("a poll's answer was not understood", exc_info=error)
         pause = self._tries.pause_s(error, fault)
@@ -195,8 +195,3 @@ class Intake:
     async def _rest(self, pause: float) -> None:
         self._vitals.polls_for(pause)
         await asyncio.sleep(pause)
-
-
-def _is_shut_down(error: Exception) -> bool:
-    """Whether the app called ``bot.shutdown()``: python-telegram-bot tells that as a fault of the network."""
-    return isinstance(error.__cause__, RuntimeError) and "is not initialized" in str(error.__cause__)

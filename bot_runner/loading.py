@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bot_runner.failure import BotFailedError
+from bot_runner.failure import BotFailedError, text_of
 from bot_runner.redaction import Redactor
 from toolkit.botfile import BotFile
 from toolkit.lifecycle import FailureClass
@@ -79,7 +79,7 @@ def load_target(target: str, redact: Redactor) -> Any:
             found = getattr(found, part)
     except (Exception, SystemExit) as error:  # noqa: BLE001  a module may raise anything
         _log.exception("%s cannot be imported", target)
-        reason = redact.line(f"{target}: {type(error).__name__}: {error}{_place(error)}")
+        reason = redact.line(f"{target}: {type(error).__name__}: {text_of(error)}{_place(error)}")
         raise BotFailedError(FailureClass.APP_IMPORT, reason) from None
     if not callable(found):
         raise BotFailedError(FailureClass.APP_IMPORT, f"{target} is not a function")

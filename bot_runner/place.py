@@ -11,6 +11,7 @@ from bot_runner.failure import BotFailedError
 from toolkit import run_record
 from toolkit.botfile import BotFile, Files
 from toolkit.lifecycle import FailureClass
+from toolkit.run_record import RunRecord
 
 # Beyond a bot's own time to stop: for a predecessor to be really gone.
 MARGIN_S = 3.0
@@ -72,6 +73,11 @@ def _living_runner(bot: BotFile, path: Path) -> int | None:
     return pid if pid != os.getpid() else None
 
 
+def _may_have_left(record: RunRecord) -> bool:
+    """Whether the last run may have left processes: an orderly end takes all with it, ``os._exit`` none."""
+    return record.pid is not None or (record.last_exit is not None and record.last_exit.kind != "stopped")
+
+
 def enter(bot: BotFile, path: Path) -> list[str]:
     """Take the bot's place: no runner of it runs beside this one, and nothing of an earlier one is left.
 
@@ -92,7 +98,7 @@ def enter(bot: BotFile, path: Path) -> list[str]:
     socket = Path(bot.files.socket)
     os.environ[MARKER] = str(socket)
     lock = PlaceLock(socket)
-    if run_record.read(Path(bot.files.run_record)).pid is not None:
+    if _may_have_left(run_record.read(Path(bot.files.run_record))):
         left = leftovers(socket, path, living=_living_runner(bot, path))
         if left:
             complaints.append(f"ended {len(left)} processes that an earlier run had left")

@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 import random
-import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from bot_runner.place import MARGIN_S
 from bot_runner.process import Usage
 from bot_runner.redaction import Redactor
 from bot_runner.side_loop import SideLoop
+from bot_runner.signals import Signals
 from bot_runner.start_slot import LONGEST_TURN_S, StartSlot
 from bot_runner.stop import Stop
 from bot_runner.stray import StrayOutput
@@ -59,6 +59,7 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self._stop = Stop(self._loop)
+        self._signals = Signals(self._stop.ask)
         self._redact = Redactor()
         self._notifier = Notifier.from_environment()
         self._announcer = Announcer(self._notifier, self._got_ready)
@@ -115,8 +116,7 @@ class Runner:
 
     def _to_its_end(self, complaints: list[str]) -> int:
         faulthandler.enable(self._strays[1].original)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        self._signals.take()
         self._stop.listen(lambda: self._side.soon(self._ending.arm, self._side.loop))
         self._held_lock.watch()
         self._side.keep(self._watch(), self._unwatched)
@@ -145,9 +145,6 @@ class Runner:
             _log.error("the last run was deaf: %s\n%s", REASON, stacks)
         self._keeper.begin(REASON if stacks else "")
 
-    def _on_signal(self, number: int, _: object) -> None:
-        self._stop.ask(f"asked by {signal.Signals(number).name}")
-
     def _app_exits(self, code: int) -> None:
         _log.error("the app ends its process by os._exit(%d)", code, stack_info=True)
         self._writer.flush(FLUSH_S)
@@ -155,6 +152,7 @@ class Runner:
     def _got_ready(self) -> None:
         self._side.soon(self._usage.sample)
         self._slot.release()
+        self._loop.call_soon_threadsafe(self._signals.take)
 
     def _condemn(self, verdict: Verdict) -> None:
         """End a bot that is deaf; what it was at is in the log, whatever its end looks like."""
@@ -200,6 +198,7 @@ class Runner:
             beat(
                 self._vitals,
                 self._notifier,
+                look=self._signals.take,
                 watched=self._bot.app.kind != "exec",
                 start_s=start_timeout_s(self._bot.health, self._bot.stop_s),
             ),

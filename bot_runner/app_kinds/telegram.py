@@ -22,7 +22,7 @@ with quick_imports():
 
     from bot_runner.application import build
     from bot_runner.delivery import Delivery
-    from bot_runner.faults import Fault, Tries, Words, classify
+    from bot_runner.faults import SHUT_DOWN, Fault, Tries, Words, classify, is_shut_down
     from bot_runner.handover import Handover
     from bot_runner.intake import Intake
     from bot_runner.processing import AnyApplication, End
@@ -158,6 +158,8 @@ class Session:
                 fault = classify(error)
                 if fault is Fault.REFUSED:
                     raise BotFailedError(FailureClass.TOKEN_REFUSED, self._words(name, fault)) from None
+                if is_shut_down(error):
+                    raise BotFailedError(FailureClass.APP_CRASHED, SHUT_DOWN) from None
                 self._run.let_others_start()
                 self._run.vitals.waits(self._words(name, fault, error))
                 pause = tries.pause_s(error, fault)

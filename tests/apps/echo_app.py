@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -43,6 +44,10 @@ async def leave(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
     sys.exit(3)
 
 
+async def die(_: Update, __: ContextTypes.DEFAULT_TYPE) -> None:
+    os._exit(3)
+
+
 async def halt(_: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
     context.application.stop_running()
 
@@ -81,6 +86,7 @@ COMMANDS = {
     "block": block,
     "fail": fail,
     "leave": leave,
+    "die": die,
     "halt": halt,
     "cancel": cancel,
     "shout": shout,
@@ -164,6 +170,29 @@ def built(context: Context):
 
 def picky(context: Context) -> ApplicationBuilder:
     context.allowed_updates = ["callback_query"]
+    return build(context)
+
+
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+
+def raises_without_words(_: Context):
+    raise SpeechlessError
+
+
+def shuts_down(_: Context) -> ApplicationBuilder:
+    async def shut_down(application) -> None:
+        await application.bot.shutdown()
+
+    return ApplicationBuilder().post_init(shut_down)
+
+
+def handles_signals(context: Context) -> ApplicationBuilder:
+    """What a script does that ends by itself."""
+    signal.signal(signal.SIGTERM, lambda *_: context.logger.info("heard"))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: context.logger.info("heard too"))
     return build(context)
 
 

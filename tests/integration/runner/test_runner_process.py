@@ -94,6 +94,8 @@ def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
         ("telegram", "echo_app:foreign", "BAD_CONFIG", "another bot's token"),
         ("telegram", "echo_app:elsewhere", "BAD_CONFIG", "calls https://api.telegram.org, not"),
         ("telegram", "echo_app:raises", "APP_CRASHED", "ValueError: no such thing"),
+        ("telegram", "echo_app:raises_without_words", "APP_CRASHED", "SpeechlessError: (it cannot say"),
+        ("telegram", "echo_app:shuts_down", "APP_CRASHED", "shut its own bot down"),
     ],
 )
 def test_an_app_that_fails_ends_with_its_class(bot, kind, target, failure, words):

@@ -312,10 +312,14 @@ def test_processes_that_hide_in_a_session_of_their_own_end_with_the_bot(bot, san
     assert not lives(child)
 
 
-def test_processes_that_a_killed_run_left_are_ended_before_the_next(bot, sandbox, lives):
-    bot.up()
+@pytest.mark.parametrize("by", ["kill", "os._exit"])
+def test_processes_that_a_run_left_are_ended_before_the_next(bot, sandbox, lives, by):
+    bot.change(delivery="at-most-once").up()
     child = int(sandbox.ask(bot.id, "/spawn")[0]["text"])
-    bot.runner.kill()
+    if by == "kill":
+        bot.runner.kill()
+    else:
+        sandbox.say(bot.id, "/die")
     bot.ended()
     assert lives(child)
     bot.up()
@@ -326,6 +330,15 @@ def test_processes_that_a_killed_run_left_are_ended_before_the_next(bot, sandbox
     assert bot.stop() == 0
     bot.up()
     assert bot.ask("status")["restarts"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_app_with_signal_handlers_of_its_own_drains_all_the_same(bot, eventually, number):
+    bot.app("telegram", "echo_app:handles_signals").up()
+    eventually(lambda: "the app handled SIGTERM and SIGINT itself" in bot.log(), "the runner has them back")
+    bot.runner.send_signal(number)
+    assert bot.ended() == 0
+    assert bot.record().last_exit.kind == "stopped"
 
 
 def test_it_drains_when_the_supervisor_dies(bot, eventually, lives):
