@@ -164,3 +164,9 @@ def test_nothing_is_left_unfinished():
     marks = ("TO" + "DO", "FIX" + "ME", "X" * 3, "NotImplemented" + "Error")
     for path in ALL:
         assert not [mark for mark in marks if mark in path.read_text(encoding="utf-8")], path
+
+
+def test_the_document_names_every_module():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    names = {module.split(".")[1] for module in LAYERS if "." in module}
+    assert not [name for name in sorted(names) if f"`{name}`" not in text and f"`{name}/" not in text]
