@@ -65,6 +65,10 @@ class MissingExtraError(UsageError):
         super().__init__(f"{who} needs {package}, of the extra `{extra}`", f"install it: `{install}`")
 
 
+# The hint for whoever may not change the fleet.
+AS_OWNER = "run it as the owner of the fleet, or in system mode as root or a member of its group"
+
+
 class RefusedError(ToolkitError):
     """Nothing was done: locked, in conflict, or not permitted."""
 

@@ -4,8 +4,8 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,13 @@ def lay(paths: FleetPaths) -> dict[Path, str]:
     """
     if not paths.is_system:
         return {}
-    try:
+    with _root_needed():
         group = _group(paths.group)
         make_private(paths.home.parent, 0o755)
         folders = [Folder(paths.home, _home_mode(paths), group=paths.group)]
         folders.append(Folder(paths.records, 0o2770, group=paths.group))
         found = {folder.path: make_folder(folder) for folder in folders}
         found |= {path: _make_file(path, RECORDS_MODE, group) for path in _records(paths)}
-    except PermissionError as error:
-        raise RefusedError(f"{error.filename}: {error.strerror}", _AS_ROOT) from None
     return {path: words for path, words in found.items() if words}
 
 
@@ -58,11 +56,18 @@ def make(folders: Iterable[Folder]) -> dict[Path, str]:
         RefusedError: it takes root.
         ToolkitError: a user or a group is unknown.
     """
-    try:
+    with _root_needed():
         found = {folder.path: make_folder(folder) for folder in folders}
+    return {path: words for path, words in found.items() if words}
+
+
+@contextmanager
+def _root_needed() -> Iterator[None]:
+    """In it is done what root alone may do."""
+    try:
+        yield
     except PermissionError as error:
         raise RefusedError(f"{error.filename}: {error.strerror}", _AS_ROOT) from None
-    return {path: words for path, words in found.items() if words}
 
 
 def look(paths: FleetPaths, folders: Iterable[Folder]) -> dict[Path, str]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.clock import now
-from toolkit.errors import RefusedError
+from toolkit.errors import AS_OWNER, RefusedError
 from toolkit.files import make_private
 from toolkit.regular_files import open_regular
 from toolkit.revisions import actor
@@ -57,8 +57,7 @@ def changing(path: Path, what: str, since: str = "") -> Iterator[Hold]:
         make_private(path.parent)
         descriptor = _open(path)
     except OSError as error:
-        hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
-        raise RefusedError(f"{path}: {error.strerror}", hint) from None
+        raise RefusedError(f"{path}: {error.strerror}", AS_OWNER) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ from toolkit import __version__
 from toolkit.cli import admin, bot, deploy, fleet, sandbox, system, verify
 from toolkit.cli.context import Invocation
 from toolkit.cli.output import error, note
-from toolkit.errors import ExitCode, NoRoomError, ToolkitError
+from toolkit.errors import AS_OWNER, ExitCode, NoRoomError, ToolkitError
 from toolkit.files import FULL, in_the_way
 
 # What a shell tells of a program that SIGINT ended: 128 + 2.
@@ -121,8 +121,7 @@ def _verdict(fault: Exception) -> tuple[str, str, int]:
         case typer.TyperException():
             verdict = fault.format_message(), "`--help` shows what there is", int(ExitCode.USAGE)
         case PermissionError():
-            hint = "run it as the owner of the fleet, or in system mode as root or a member of its group"
-            verdict = f"{fault.filename or 'the system'}: {fault.strerror}", hint, int(ExitCode.REFUSED)
+            verdict = f"{fault.filename or 'the system'}: {fault.strerror}", AS_OWNER, int(ExitCode.REFUSED)
         case OSError() if fault.errno in FULL:
             return _verdict(NoRoomError(fault.filename or "the system"))
         case OSError(errno=errno.ENAMETOOLONG):

@@ -15,6 +15,7 @@ from toolkit.backends.supervisord.ownership import bot_of
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge, start
+from toolkit.backends.supervisord.states import ProcessState
 from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError
 from toolkit.files import write_atomically
@@ -29,15 +30,14 @@ _REMOVE_TRIES = 3
 # Within so many seconds after a reload, units are added without another.
 _FRESH_S = 2.0
 
-# supervisor.states.ProcessStates
 _PHASES = {
-    0: Phase.STOPPED,
-    10: Phase.STARTING,
-    20: Phase.RUNNING,
-    30: Phase.BACKOFF,
-    40: Phase.STOPPING,
-    100: Phase.EXITED,
-    200: Phase.FAILED,
+    ProcessState.STOPPED: Phase.STOPPED,
+    ProcessState.STARTING: Phase.STARTING,
+    ProcessState.RUNNING: Phase.RUNNING,
+    ProcessState.BACKOFF: Phase.BACKOFF,
+    ProcessState.STOPPING: Phase.STOPPING,
+    ProcessState.EXITED: Phase.EXITED,
+    ProcessState.FATAL: Phase.FAILED,
 }
 
 

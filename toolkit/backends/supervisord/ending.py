@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from toolkit.backends.supervisord.finding import is_ours, running_pid
+from toolkit.backends.supervisord.launching import clear
 from toolkit.errors import BackendError
 from toolkit.paths import FleetPaths
 from toolkit.processes import ended, opened
@@ -34,8 +35,7 @@ def terminate(paths: FleetPaths, deadline_s: float) -> None:
                     with suppress(ProcessLookupError):
                         signal.pidfd_send_signal(program, signal.SIGTERM)
         wait_gone(process, deadline_s)
-    for stale in (paths.supervisor_socket, paths.supervisor_pidfile):
-        stale.unlink(missing_ok=True)
+    clear(paths)
 
 
 def wait_gone(process: int, deadline_s: float) -> None:

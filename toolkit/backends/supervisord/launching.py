@@ -72,8 +72,7 @@ def spawn(paths: FleetPaths) -> None:
     Raises:
         BackendError: it ended; the message has its last words.
     """
-    for stale in (paths.supervisor_socket, paths.supervisor_pidfile):
-        stale.unlink(missing_ok=True)
+    clear(paths)
     logged = _size(paths.supervisor_log)
     environ = environment(os.environ)
     done = shell.run(command(paths), timeout_s=_START_S, env=environ, cwd=paths.home)
@@ -81,6 +80,12 @@ def spawn(paths: FleetPaths) -> None:
         words = done.stderr.replace("For help, use", "\nFor help, use").splitlines()
         said = [line for line in words if line.strip() and not line.startswith("For help, use")]
         raise not_started(paths, said, logged)
+
+
+def clear(paths: FleetPaths) -> None:
+    """Take away the socket and the pid file of one that has ended."""
+    for stale in (paths.supervisor_socket, paths.supervisor_pidfile):
+        stale.unlink(missing_ok=True)
 
 
 def not_started(paths: FleetPaths, said: list[str], logged: int = 0) -> BackendError:

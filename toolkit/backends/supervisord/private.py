@@ -104,8 +104,7 @@ class PrivateDaemon:
         finally:
             os.close(process)
             call.close()
-        for stale in (self._paths.supervisor_socket, self._paths.supervisor_pidfile):
-            stale.unlink(missing_ok=True)
+        launching.clear(self._paths)
         return killed
 
     def check(self, call: Rpc, files: Sequence[RenderedFile]) -> None:

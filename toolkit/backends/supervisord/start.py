@@ -4,11 +4,10 @@ import time
 from collections.abc import Sequence
 
 from toolkit.backends.supervisord.rpc import ALREADY_STARTED, SPAWN_ERROR, FaultError, Rpc
+from toolkit.backends.supervisord.states import ProcessState
 from toolkit.errors import BackendError
 
-# supervisor.states.ProcessStates
-_BACKOFF = 30
-_UP = (10, 20, _BACKOFF)
+_UP = (ProcessState.STARTING, ProcessState.RUNNING, ProcessState.BACKOFF)
 _POLL_S = 0.02
 
 
@@ -24,7 +23,7 @@ def start(rpc: Rpc, programs: Sequence[str], deadline_s: float) -> None:
     """
     # A process that has died unnoticed counts as running until the supervisor's loop has turned.
     nudge(rpc)
-    waiting = [program for program, state in _states(rpc, programs).items() if state == _BACKOFF]
+    waiting = [program for program, state in _states(rpc, programs).items() if state == ProcessState.BACKOFF]
     rpc.many([("supervisor.stopProcess", program, False) for program in waiting])
     faults: list[FaultError] = []
     left, end = list(programs), time.monotonic() + deadline_s

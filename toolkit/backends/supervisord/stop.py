@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.backends.supervisord.rpc import BAD_NAME, NOT_RUNNING, FaultError, Rpc
+from toolkit.backends.supervisord.states import ProcessState
 from toolkit.errors import BackendError
 from toolkit.processes import arguments
 
-# The supervisor's own codes of states: supervisor.states.ProcessStates.
-_EXITED = 100
-_ENDED = {0, 200, 1000}
+_ENDED = (ProcessState.STOPPED, ProcessState.FATAL, ProcessState.UNKNOWN)
 _POLL_S, _POLL_MAX_S = 0.01, 0.1
 _KILL_S = 5.0
 
@@ -106,7 +105,7 @@ class _Stopping:
             if info.code == BAD_NAME:
                 return True
             raise info
-        if info["state"] == _EXITED:
+        if info["state"] == ProcessState.EXITED:
             # Its code may call for a restart, which the next turn of the supervisor's loop begins.
             seen = program in self._exited
             self._exited.add(program)
