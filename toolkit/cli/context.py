@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -125,20 +125,40 @@ def invocation(context: typer.Context) -> Invocation:
     return found
 
 
-def bots_in_force(call: Invocation, paths: "FleetPaths") -> tuple[dict[str, str], list[Path]]:
-    """The type of each bot by name, and the fleet's files that were changed since the last deploy.
+class InForce(NamedTuple):
+    """What was deployed; where that is nothing yet, what the fleet's files have.
 
-    They come from the applied manifest; from the fleet's files where nothing was deployed yet.
+    Parameters:
+        bots: the type of each, by name.
+        changed: the fleet's files that were changed since the last deploy.
+        owner: the fleet file that it was deployed from.
     """
+
+    bots: dict[str, str]
+    changed: list[Path]
+    owner: Path | None
+
+
+def in_force(call: Invocation, paths: "FleetPaths") -> InForce:
+    """The bots of the applied manifest; those of the fleet's files where there is none."""
     from toolkit import revisions
 
     if paths.database.exists():
         with revisions.opened(paths, to_read=True) as history:
             applied = history.applied()
             if applied:
-                return {name: row.type for name, row in applied.items()}, history.changed_sources()
+                bots = {name: row.type for name, row in applied.items()}
+                return InForce(bots, history.changed_sources(), history.owner())
     fleet, _ = call.load()
-    return {bot.name: bot.type for bot in fleet.bots.values()}, []
+    return InForce({bot.name: bot.type for bot in fleet.bots.values()}, [], None)
+
+
+def say_whose(call: Invocation, fleet: str, owner: Path | None) -> None:
+    """Tell where the bots are those of another fleet file of the same name: `init` gives all one name."""
+    from toolkit.deploy.owner import is_owner
+
+    if owner and not is_owner(owner, call.fleet_file):
+        note(f"note: fleet {fleet} is deployed from {owner}, not from {call.fleet_file.absolute()}")
 
 
 def backend_of(paths: "FleetPaths") -> "Backend":
@@ -172,7 +192,8 @@ def selected(context: typer.Context, selectors: list[str]) -> Selection:
 
     call = invocation(context)
     paths = call.paths()
-    bots, changed = bots_in_force(call, paths)
+    bots, changed, owner = in_force(call, paths)
+    say_whose(call, paths.fleet, owner)
     views = None
     if needs_state(selectors):
         views = observe(paths, bots, backend_of(paths))
@@ -203,7 +224,7 @@ def complete_bot(context: typer.Context, incomplete: str) -> list[str]:
 
     call = invocation(context)
     try:
-        bots, _ = bots_in_force(call, call.paths())
+        bots = in_force(call, call.paths()).bots
     except ToolkitError:
         return []
     words = ["all", *bots, *sorted({f"type:{kind}" for kind in bots.values()})]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from toolkit import __version__
-from toolkit.cli.context import JsonFlag, backend_of, bots_in_force, invocation
+from toolkit.cli.context import JsonFlag, backend_of, in_force, invocation, say_whose
 from toolkit.cli.output import echo, emit_json, table
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def _fleet(context: typer.Context) -> dict[str, Any]:
     from toolkit import revisions
 
     paths = call.paths()
-    bots, changed = bots_in_force(call, paths)
+    bots, changed, owner = in_force(call, paths)
+    say_whose(call, paths.fleet, owner)
     backend = backend_of(paths)
     last = None
     if paths.database.exists():

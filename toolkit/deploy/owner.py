@@ -19,13 +19,14 @@ def need_owner(owner: Path | None, fleet: str, fleet_file: Path, hint: str) -> N
     Raises:
         RefusedError: it was deployed from another file.
     """
-    if owner and not _same(owner, fleet_file.absolute()):
+    if owner and not is_owner(owner, fleet_file):
         message = f"fleet {fleet} is deployed from {owner}, not from {fleet_file.absolute()}"
         raise RefusedError(message, hint.format(owner=shlex.quote(str(owner))))
 
 
-def _same(one: Path, other: Path) -> bool:
+def is_owner(owner: Path, fleet_file: Path) -> bool:
+    """Whether a fleet that was deployed from one file is that of the other, as the user named that."""
     try:
-        return one == other or one.samefile(other)
+        return owner == fleet_file.absolute() or owner.samefile(fleet_file)
     except OSError:
         return False

@@ -227,8 +227,12 @@ def test_another_fleet_file_of_the_same_name_is_refused(up, short_dir, sandbox):
     for command in (["down"], ["admin", "shutdown-system"]):
         told = up.run("--root", str(up.home.parent), *command, code=4)
         assert f"`toolkit -f {mine} {' '.join(command)}`" in told.stderr
+    for command in (["bot", "list"], ["system", "info"]):
+        told = up.run("--root", str(up.home.parent), *command)
+        assert told.stderr == f"note: fleet test is deployed from {mine}, not from {other / 'fleet.yaml'}\n"
     up.fleet = mine
     assert up.states() == THREE
+    assert up.run("bot", "list").stderr == ""
 
 
 def test_a_fleet_goes_down_by_whatever_path_its_file_is_named_and_without_its_database(up):
