@@ -174,8 +174,12 @@ class Revisions:
             "SELECT path, text, mode FROM revision_file JOIN content USING (sha256) WHERE revision = ?",
             (number,),
         )
-        made = (RenderedFile(self._absolute(path), text, mode) for path, text, mode in rows)
-        return {file.path: file for file in made}
+        made = {}
+        for path, text, mode in rows:
+            kinds = (type(path), type(text), type(mode))
+            self._expect(kinds == (str, str, int), f"revision {number} is not told as it is written")
+            made[self._absolute(path)] = RenderedFile(self._absolute(path), text, mode)
+        return made
 
     def written(self) -> Written:
         """What the toolkit itself wrote: of its last whole revision, and of those begun since."""
@@ -224,19 +228,20 @@ class Revisions:
         with db.transaction(self._db):
             self._set_meta("fleet_file", str(fleet_file))
 
-    def sources(self) -> list[Path]:
-        """The fleet's files that what is in force was made from."""
-        return [Path(str(source["path"])) for source in self._sources()]
+    def changed_sources(self, fleet_file: Path) -> list[Path]:
+        """The fleet's files that differ from what was last deployed; those that are new or gone count.
 
-    def changed_sources(self) -> list[Path]:
-        """The fleet's files that differ from what was last deployed; new files in ``bots.d`` count."""
-        known = self._sources()
-        changed = [Path(str(source["path"])) for source in known if _differs(source)]
-        if known:
-            folder = Path(str(known[0]["path"])).parent / "bots.d"
-            names = {source["path"] for source in known}
-            changed += sorted(path for path in folder.glob("[!.]*.yaml") if str(path) not in names)
-        return changed
+        Nothing else is looked at that the records name: all operators may write them, and root looks.
+        What was deployed from another fleet file tells nothing of this one.
+        """
+        known = {_placed(str(source["path"])): source for source in self._sources()}
+        here = {_placed(path): path for path in sources(fleet_file)}
+        if _placed(fleet_file.absolute()) not in known:
+            return []
+        changed = [path for place, path in here.items() if _differs(path, known.get(place))]
+        bots = fleet_file.absolute().parent / "bots.d"
+        gone = sorted(place.name for place in known.keys() - here.keys() if place.parent == bots.resolve())
+        return changed + [bots / name for name in gone]
 
     def _sources(self) -> list[dict[str, str | int]]:
         try:
@@ -277,8 +282,24 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _differs(source: dict[str, str | int]) -> bool:
-    path = Path(str(source["path"]))
+def sources(fleet_file: Path) -> list[Path]:
+    """The files that a fleet is made from: the fleet file, and those in ``bots.d`` beside it."""
+    here = fleet_file.absolute()
+    return [here, *sorted((here.parent / "bots.d").glob("[!.]*.yaml"))]
+
+
+def _placed(path: Path | str) -> Path:
+    """A path by which a file is known however its folder was named."""
+    folder, name = os.path.split(path)
+    try:
+        return Path(os.path.realpath(folder), name)
+    except ValueError:  # no file can have this path
+        return Path()
+
+
+def _differs(path: Path, source: dict[str, str | int] | None) -> bool:
+    if source is None:
+        return True
     try:
         status = path.stat()
         if (status.st_mtime_ns, status.st_size) == (source["mtime_ns"], source["size"]):

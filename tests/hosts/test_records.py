@@ -114,6 +114,26 @@ def test_what_a_member_writes_into_the_database_becomes_no_command_and_no_look_e
     assert "no file of this fleet" not in fleet.run("verify", code=None).stderr
 
 
+def test_no_file_that_a_member_names_is_looked_at_and_no_user_is_told_as_a_command(fleet):
+    write(
+        fleet, f"UPDATE meta SET value = replace(value, '{fleet.file}', '/etc/shadow') WHERE key = 'sources'"
+    )
+    assert fleet.json("bot", "list")["undeployed"] == []
+    assert fleet.file in fleet.json("verify", "--expected")["sources"]
+    assert "shadow" not in fleet.run("verify", "--expected").stdout
+    write(fleet, "UPDATE content SET text = replace(text, '/control.sock', '/passwd')")
+    assert "names files of alice that are not its own" in fleet.run("verify", code=1).stderr
+    fleet.run("deploy")
+    secret = f"{fleet.folder}/secrets/alice.token"
+    write(fleet, f"UPDATE content SET text = replace(text, 'user={SERVICE_USER}', 'user=mallory; reboot')")
+    fleet.host.run("chmod", "644", secret)
+    told = fleet.json("verify", code=3)["checks"]
+    fleet.host.run("chmod", "600", secret)
+    assert not [one for one in told if "mallory" in one["hint"]]
+    fleet.run("deploy")
+    fleet.run("verify")
+
+
 def test_a_member_may_plan_and_put_nothing_in_force(fleet):
     before = {bot: facts["pid"] for bot, facts in fleet.bots().items()}
     if fleet.place == SYSTEM_SUPERVISORD:

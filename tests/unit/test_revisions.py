@@ -1,4 +1,5 @@
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -157,10 +158,8 @@ def test_sources_that_no_toolkit_wrote_are_refused(paths, value):
         pass
     connection = sqlite3.connect(paths.database, isolation_level=None)
     connection.execute("INSERT INTO meta VALUES ('sources', ?)", (value,))
-    with revisions.opened(paths) as history:
-        for read in (history.sources, history.changed_sources):
-            with pytest.raises(ToolkitError, match="fleet files"):
-                read()
+    with revisions.opened(paths) as history, pytest.raises(ToolkitError, match="fleet files"):
+        history.changed_sources(Path("fleet.yaml"))
 
 
 def test_a_bot_that_is_held_is_released(paths):
@@ -177,15 +176,41 @@ def test_changed_and_new_files_are_told(paths, tmp_path):
     status = fleet.stat()
     digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
     with revisions.opened(paths) as history:
-        assert history.changed_sources() == []
+        assert history.changed_sources(fleet) == []
         history.note_sources([Source(fleet, digest, status.st_mtime_ns, status.st_size)])
-        assert history.changed_sources() == []
+        assert history.changed_sources(fleet) == []
         fleet.touch()
-        assert history.changed_sources() == [], "the same text at another time is no change"
+        assert history.changed_sources(fleet) == [], "the same text at another time is no change"
         fleet.write_text("b")
         extra = tmp_path / "bots.d" / "more.yaml"
         extra.write_text("bots: {}")
-        assert history.changed_sources() == [fleet, extra]
+        assert history.changed_sources(fleet) == [fleet, extra]
+        (tmp_path / "link").symlink_to(tmp_path)
+        assert len(history.changed_sources(tmp_path / "link" / "fleet.yaml")) == 2
+
+
+def test_no_file_is_looked_at_that_records_name_and_that_is_none_of_the_fleet(paths, tmp_path):
+    fleet, gone = tmp_path / "fleet.yaml", tmp_path / "bots.d" / "gone.yaml"
+    fleet.write_text("a")
+    foreign = [Source(Path(path), "", 0, 0) for path in ("/etc/passwd", "/\0/x")]
+    with revisions.opened(paths) as history:
+        history.note_sources([*foreign, Source(fleet, "", 0, 0), Source(gone, "", 0, 0)])
+        assert history.changed_sources(fleet) == [fleet, gone]
+        history.note_sources(foreign)
+        assert history.changed_sources(fleet) == []
+
+
+def test_a_file_that_no_toolkit_wrote_down_is_refused(paths):
+    with revisions.opened(paths) as history:
+        number = history.begin(Path("fleet.yaml"), [RenderedFile(paths.unit("alice"), "one")])
+    connection = sqlite3.connect(paths.database, isolation_level=None)
+    connection.executescript(
+        "CREATE TABLE x AS SELECT * FROM revision_file; DROP TABLE revision_file;"
+        "ALTER TABLE x RENAME TO revision_file; UPDATE revision_file SET mode = 'any'"
+    )
+    connection.close()
+    with revisions.opened(paths) as history, pytest.raises(ToolkitError, match="revision 1 is not told"):
+        history.files(number)
 
 
 def test_a_fleet_belongs_to_one_file(paths, tmp_path):

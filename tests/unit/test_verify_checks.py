@@ -178,7 +178,7 @@ def of_bot(
         fingerprint=own.fingerprint(),
         user="a",
         python="",
-        runs_as="demo",
+        runs_as="a",
         secret=secret,
         bot=own,
     )
@@ -285,9 +285,19 @@ def test_a_token_file_that_others_may_use_is_told_with_commands_that_close_it(mo
     assert told.hint == "`chown a '/t k'`, and `chmod 600 '/t k'`"
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("TasksMax=1", "line 1, `TasksMax`"), ("rm -r /", "line 1"), ("[Unit]", "line 1, `[Unit]`")],
+)
+def test_what_a_changed_line_begins_with_is_told_only_where_it_is_a_setting(line, told):
+    verdict = of_bot({}, File(UNIT.path, line, 0o644), texts={UNIT.path: "else"})["unit-file"]
+    assert verdict.found.endswith(f"edited: {told}")
+
+
 def test_failures_that_explain_others_are_checks_and_never_in_a_circle():
     names = {check.name for check in all_checks(expected())} | set(of_bot(LOADED))
     left = {name: {cause.lstrip(":") for cause in causes} for name, causes in _FROM.items()}
+    del left["secret"]  # of bots that have one
     assert set(left) | set().union(*left.values()) <= names
     while left:
         settled = [name for name, causes in left.items() if not causes & left.keys()]

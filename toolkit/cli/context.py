@@ -148,7 +148,7 @@ def in_force(call: Invocation, paths: "FleetPaths") -> InForce:
             applied = history.applied()
             if applied:
                 bots = {name: row.type for name, row in applied.items()}
-                return InForce(bots, history.changed_sources(), history.owner())
+                return InForce(bots, history.changed_sources(call.fleet_file), history.owner())
     fleet, _ = call.load()
     return InForce({bot.name: bot.type for bot in fleet.bots.values()}, [], None)
 

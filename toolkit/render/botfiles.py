@@ -38,16 +38,21 @@ def bot_file(fleet: Fleet, bot: str, paths: FleetPaths) -> BotFile:
         restart=type_.restart,
         health=type_.health,
         log=type_.log,
-        files=Files(
-            state=str(paths.state(bot)),
-            socket=str(paths.control_socket(bot)),
-            run_record=str(paths.run_record(bot)),
-            log=str(paths.log(bot)) if supervisord else "",
-            shared=paths.is_system,
-        ),
+        files=files(bot, paths),
         concurrency=type_.concurrency,
         delivery=type_.delivery,
         stop_s=type_.stop_s,
         hold_s=SUPERVISORD_HOLD_S if supervisord else 0.0,
         die_with_parent=supervisord,
+    )
+
+
+def files(bot: str, paths: FleetPaths) -> Files:
+    """Where a bot's own files lie."""
+    return Files(
+        state=str(paths.state(bot)),
+        socket=str(paths.control_socket(bot)),
+        run_record=str(paths.run_record(bot)),
+        log=str(paths.log(bot)) if paths.place.backend == "supervisord" else "",
+        shared=paths.is_system,
     )

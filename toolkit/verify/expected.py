@@ -16,13 +16,14 @@ from toolkit.deploy import access
 from toolkit.deploy.stopping import bot_file_in_place
 from toolkit.errors import NotDeployedError, ToolkitError
 from toolkit.paths import FleetPaths, is_bot_name
-from toolkit.render import RenderedFile, supervisord_text, systemd_text
+from toolkit.render import RenderedFile, botfiles, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
 from toolkit.secrets import FILE_KINDS
 from toolkit.verify import folders
 from toolkit.verify.folders import Kept, Own
 
 VERSION = 1
+_SEE_WHO = "see who wrote that; `toolkit deploy` makes a revision of the fleet's files"
 _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
 
 
@@ -145,9 +146,7 @@ def _need_own(paths: FleetPaths, number: int, files: Mapping[Path, RenderedFile]
         message = (
             f"{paths.database}: its revision {number} names {foreign[0]}, which is no file of this fleet"
         )
-        raise ToolkitError(
-            message, "see who wrote that; `toolkit deploy` makes a revision of the fleet's files"
-        )
+        raise ToolkitError(message, _SEE_WHO)
 
 
 def _expected(
@@ -175,7 +174,7 @@ def _expected(
         backend=paths.place.backend,
         mode=paths.place.mode,
         owner=owner,
-        sources=tuple(map(str, history.sources() or [fleet_file.absolute()])),
+        sources=tuple(map(str, revisions.sources(fleet_file))),
         home=str(paths.home),
         logs="" if systemd else str(paths.logs),
         database=str(paths.database),
@@ -213,6 +212,9 @@ def _bot(paths: FleetPaths, row: Applied, files: Mapping[Path, RenderedFile], he
         message = f"revision {row.revision}, which put {row.bot} in force, does not have its files"
         raise ToolkitError(message, "run `toolkit deploy`") from None
     bot = botfile.decode(own.content.encode())
+    if paths.is_system and bot.files != botfiles.files(row.bot, paths):
+        message = f"{paths.database}: revision {row.revision} names files of {row.bot} that are not its own"
+        raise ToolkitError(message, _SEE_WHO)
     # All operators may write what the database has, and the interpreter is run.
     in_place = _in_place(paths.unit(row.bot)) if paths.is_system else unit.content
     # What to do with what these name is told to root.

@@ -1,6 +1,7 @@
 """The checks of one bot's files: its unit, its bot file, its token, its log."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ from toolkit.verify.facts import Facts
 
 # A file's mode without what its owner may do: whoever else could use it.
 OTHERS, GROUP = 0o007, 0o070
+# Of a setting: what else a line begins with, others may have written to have it typed.
+_KEY = re.compile(r"[A-Za-z_.]+|\[[A-Za-z:-]+\]")
 # Rotation comes after the line that was one too many.
 _LOG_SLACK = 1_000_000
 
@@ -71,7 +74,8 @@ def _first_difference(wanted: str, found: str) -> str:
     lines = found.splitlines()
     for number, line in enumerate(wanted.splitlines(), 1):
         if number > len(lines) or lines[number - 1] != line:
-            return f"line {number}, `{line.partition('=')[0]}`"
+            key = line.partition("=")[0].strip()
+            return f"line {number}" + (f", `{key}`" if _KEY.fullmatch(key) else "")
     return f"line {len(wanted.splitlines()) + 1}"
 
 
@@ -93,20 +97,22 @@ def _bot_file(bot: Bot, facts: Facts) -> Verdict:
 def _secret(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     found, path = facts.files.get(bot.secret), shlex.quote(bot.secret)
     # The machine's systemd reads it for the bot.
-    owner = "root" if wanted.target and wanted.is_system else bot.user
+    # All operators may write what user the records name; what is told here is typed by root.
+    user = bot.runs_as
+    owner = "root" if wanted.target and wanted.is_system else user
     if found is None:
         who, folder = facts.host.get("user", ""), facts.files.get(os.path.dirname(bot.secret))
         if who != "root" and (folder is None or (folder.user != who and not folder.mode & 0o011)):
             return skipped(f"{who} may not look into its folder: check as root")
         words = f"{bot.secret} is not there, or in a folder that may not be entered"
-        give = f"`install -D -m 600 -o {owner} /dev/stdin {path}` takes the token as it is typed"
+        give = f"`install -D -m 600 -o {shlex.quote(owner)} /dev/stdin {path}` takes the token as it is typed"
         return judged(words, hint=f"{give}; then `toolkit admin restart-bot {bot.name}`")
     faults = []
-    if found.mode & OTHERS or (found.mode & GROUP and found.group not in ("root", bot.user)):
+    if found.mode & OTHERS or (found.mode & GROUP and found.group not in ("root", user)):
         faults.append(f"{bot.secret} has mode {found.mode:04o}: others may use it")
-    if found.user not in ("root", bot.user):
+    if found.user not in ("root", user):
         faults.append(f"{bot.secret} belongs to {found.user}")
-    own = "" if found.user == owner else f"`chown {owner} {path}`, and "
+    own = "" if found.user == owner else f"`chown {shlex.quote(owner)} {path}`, and "
     return judged(*faults, hint=f"{own}`chmod 600 {path}`")
 
 

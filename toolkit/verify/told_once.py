@@ -13,6 +13,7 @@ _FILE = "unit-file"
 _FROM: Mapping[str, Sequence[str]] = {
     _FILE: (":revision",),
     "bot-file": (":revision",),
+    "secret": (_FILE,),
     "enabled": (":revision",),
     "in-force": (":revision",),
     "running": (":revision", ":supervisor", "loaded", "sandbox", "drop-ins"),
