@@ -107,6 +107,8 @@ def test_check_mode_tells_what_the_run_then_does(site):
     fleet_file.write_text(before.replace("Ahoy", "Moin"))
     (site.source / "bots.d").mkdir()
     (site.source / "bots.d" / "more.yaml").write_text("bots: {}\n")
+    program = site.source / "program.sh"
+    program.touch(mode=0o700)
     try:
         foreseen = site.play("deploy", "--check", "--diff")
         assert foreseen.changed > 0
@@ -120,8 +122,10 @@ def test_check_mode_tells_what_the_run_then_does(site):
         now = site.host.out("systemctl", "show", "--value", "-p", "MainPID", "bot-demo-alice", "bot-demo-bob")
         assert now.split()[0] == pids.split()[0]
         assert now.split()[1] != pids.split()[1]
+        assert site.host.out("stat", "-c", "%a", "/etc/bot-toolkit/demo/program.sh") == "755"
         assert site.play("deploy").changed == 0
     finally:
+        program.unlink()
         fleet_file.write_text(before)
         (site.source / "bots.d" / "more.yaml").unlink()
         (site.source / "bots.d").rmdir()
@@ -156,6 +160,20 @@ def test_systemctl_ends_and_starts_the_fleet(site, eventually):
     eventually(lambda: set(site.states().values()) == {"STOPPED"}, 60)
     site.host.run("systemctl", "start", "bot-demo.target")
     eventually(lambda: set(site.states().values()) == {"RUNNING"}, 60)
+
+
+def test_a_bot_whose_token_changed_is_restarted_and_no_token_is_shown(site):
+    units = ("bot-demo-alice", "bot-demo-bob")
+    before = site.host.out("systemctl", "show", "--value", "-p", "MainPID", *units).split()
+    changed = SECRETS | {"alice.token": "1001:" + "z" * 35}
+    foreseen = site.play("deploy", "--check", "--diff", "-vvv", toolkit_secrets=changed)
+    done = site.play("deploy", "--diff", "-vvv", toolkit_secrets=changed)
+    now = site.host.out("systemctl", "show", "--value", "-p", "MainPID", *units).split()
+    assert done.changed == foreseen.changed == 2
+    assert (now[0] != before[0], now[1] == before[1]) == (True, True)
+    assert not [
+        token for token in (*SECRETS.values(), *changed.values()) if token in foreseen.text + done.text
+    ]
 
 
 def test_the_machines_supervisord_serves_as_well(new_host, tmp_path):

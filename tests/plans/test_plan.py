@@ -72,7 +72,12 @@ CASES = {
     "its token file was written after it started": (
         WANTED,
         replace(have(), token_is_late=True),
-        Step("alice", Action.NOTHING, f"{LATE}; `toolkit admin restart-bot alice` has it take that"),
+        Step(
+            "alice",
+            Action.NOTHING,
+            f"{LATE}; `toolkit admin restart-bot alice` has it take that",
+            token_is_late=True,
+        ),
     ),
     "a restart takes the token too": (
         WANTED,

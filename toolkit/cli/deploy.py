@@ -138,8 +138,16 @@ def _files(those: "Sequence[Edited]") -> str:
     return " and ".join(counted(count, kind) for kind, count in counts.items())
 
 
-def _steps_json(steps: "list[Step]") -> list[dict[str, str]]:
-    return [{"bot": step.bot, "action": str(step.action), "reason": step.reason} for step in steps]
+def _steps_json(steps: "list[Step]") -> list[dict[str, str | bool]]:
+    return [
+        {
+            "bot": step.bot,
+            "action": str(step.action),
+            "reason": step.reason,
+            "token_is_late": step.token_is_late,
+        }
+        for step in steps
+    ]
 
 
 def _report_json(fleet: str, report: "Report") -> dict[str, object]:

@@ -69,6 +69,7 @@ class Step:
     Parameters:
         unit_changed: whether the supervisor must be given a new unit.
         limits_changed: whether limits that change live are other than they are to be.
+        token_is_late: whether its process goes on with another token than its file may have.
     """
 
     bot: str
@@ -76,6 +77,7 @@ class Step:
     reason: str
     unit_changed: bool = False
     limits_changed: bool = False
+    token_is_late: bool = False
 
 
 _WHY_NOT_RUNNING = {
@@ -111,12 +113,10 @@ def _step(bot: str, want: Wanted, have: InForce | None) -> Step:
         return Step(bot, Action.RESTART, "; ".join(changes + limited), unit_changed, bool(limits))
     late = f"{rotation.WORDS}; {rotation.how(bot)} has it take that" if have.token_is_late else ""
     if limits:
-        return Step(bot, Action.LIMIT, "; ".join(filter(None, (*limited, late))), limits_changed=True)
-    return Step(
-        bot,
-        Action.NOTHING,
-        "; ".join(filter(None, (_WHY_NOT_RUNNING.get(have.state, "").format(bot=bot), late))),
-    )
+        why = "; ".join(filter(None, (*limited, late)))
+        return Step(bot, Action.LIMIT, why, limits_changed=True, token_is_late=have.token_is_late)
+    why = "; ".join(filter(None, (_WHY_NOT_RUNNING.get(have.state, "").format(bot=bot), late)))
+    return Step(bot, Action.NOTHING, why, token_is_late=have.token_is_late)
 
 
 def _step_of_stopped(bot: str, want: Wanted, state: State, changes: list[str], *, unit_changed: bool) -> Step:
