@@ -4,15 +4,19 @@ import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from toolkit.clock import now
-from toolkit.errors import AS_OWNER, RefusedError
+from toolkit.errors import AS_OWNER, RefusedError, ToolkitError
 from toolkit.files import make_private
 from toolkit.regular_files import open_regular
 from toolkit.revisions import actor
+
+# Between two looks at a lock that is waited for.
+_LOOK_S = 0.1
 
 
 class Hold:
@@ -70,21 +74,51 @@ def changing(path: Path, what: str, since: str = "") -> Iterator[Hold]:
         os.close(descriptor)
 
 
+def wait_until_free(path: Path, within_s: float) -> None:
+    """Wait for the command that changes the fleet, where there is one; the lock itself is left to others.
+
+    Parameters:
+        within_s: seconds to wait at most.
+
+    Raises:
+        RefusedError: it is not done by then; the message names it.
+    """
+    try:
+        descriptor = open_regular(path)
+    except (OSError, ToolkitError):  # there is none, or it may not be read: then nobody is known to hold it
+        return
+    try:
+        end = time.monotonic() + within_s
+        while _named_holder(descriptor):
+            if time.monotonic() > end:
+                raise _refusal(descriptor)
+            time.sleep(_LOOK_S)
+    finally:
+        os.close(descriptor)
+
+
 def _told(descriptor: int) -> str:
     return os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
 
 
 def _refusal(descriptor: int) -> RefusedError:
     """Who holds the lock: in the words of its file, which may be old, if the kernel says the same."""
-    told = _told(descriptor)
-    named = re.search(r"\(pid (\d+)\)", told)
     pids = _pids(os.fstat(descriptor).st_ino)
-    if named and named[1] in pids:
-        pid, holder = named[1], told
+    if pid := _named_holder(descriptor):
+        holder = _told(descriptor)
     else:
         pid, holder = (pids[0], f"another command (pid {pids[0]})") if pids else ("", "another command")
     ends = f", or end it: `kill {pid}`; the next `toolkit deploy` finishes what it left" if pid else ""
     return RefusedError(f"the fleet is being changed by {holder}", f"wait until it is done{ends}")
+
+
+def _named_holder(descriptor: int) -> str:
+    """The process that its file names as the holder, if it holds a lock; else "".
+
+    The kernel's word alone would not do: a file of the same number may lie on another disk.
+    """
+    named = re.search(r"\(pid (\d+)\)", _told(descriptor))
+    return named[1] if named and named[1] in _pids(os.fstat(descriptor).st_ino) else ""
 
 
 def _pids(inode: int) -> list[str]:

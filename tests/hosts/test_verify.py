@@ -109,6 +109,18 @@ def open_its_folder(guest: Guest) -> None:
     guest.host.run("chmod", "o+rx", SOCKET.rpartition("/")[0])
 
 
+def give_its_folder_away(guest: Guest) -> None:
+    guest.host.run("chgrp", "nogroup", SOCKET.rpartition("/")[0])
+
+
+def open_the_fleet_file(guest: Guest) -> None:
+    guest.host.run("chmod", "o+w", FLEET)
+
+
+def open_the_units(guest: Guest) -> None:
+    guest.host.run("chmod", "o+w", guest.units)
+
+
 def forget_the_boot(guest: Guest) -> None:
     services = {"debian": "supervisor", "systemd": "bot-demo.target"}
     guest.host.run("systemctl", "disable", services[guest.place])
@@ -141,7 +153,10 @@ def edit_the_folders(guest: Guest) -> None:
         (change_a_limit, "alice:limits", "open files: 512, not 1024"),
         (leave_a_stale_socket, "alice:socket", ""),
         (open_the_socket, "alice:socket", "mode 0666, not 0660"),
-        (open_its_folder, "alice:socket", "others may enter it"),
+        (open_its_folder, "alice:socket", "/run/bot-toolkit/demo/alice has mode"),
+        (give_its_folder_away, "alice:socket", "nogroup, not to"),
+        (open_the_fleet_file, ":folders", f"{FLEET} has mode 0646: everyone may write there"),
+        (open_the_units, ":folders", "everyone may write there"),
         (forget_the_boot, ":boot", "abled"),
         (stop_the_supervisor, ":supervisor", ""),
         (open_the_records, ":database", "mode 0666"),
@@ -160,24 +175,6 @@ def test_breaking_one_thing_fails_exactly_its_check_and_what_the_hint_says_mends
     guest.do(faults[check]["hint"])
     assert list(faults) == [check], faults
     assert found in faults[check]["found"]
-
-
-def test_a_token_in_a_file_of_the_fleet_is_told(guest):
-    before = guest.host.read(FLEET)
-    guest.host.sh('printf "# %s\\n" "$(cat "$1")" >> "$2"', SECRET, FLEET)
-    faults = guest.verify()
-    guest.host.write(FLEET, before)
-    assert list(faults) == [":no-token"], faults
-    assert FLEET in faults[":no-token"]
-
-
-def test_a_secret_that_was_taken_away_is_told_and_can_be_given_anew(guest):
-    token = guest.host.read(SECRET)
-    guest.host.run("rm", SECRET)
-    faults = guest.failed()
-    guest.do(faults["alice:secret"]["hint"], typed=token)
-    assert list(faults) == ["alice:secret"], faults
-    assert guest.verify() == {}
 
 
 def test_folders_that_were_opened_are_told_and_put_back(guest):
@@ -289,6 +286,33 @@ def test_an_edited_unit_with_another_limit_is_told_once(under_systemd):
     faults = under_systemd.failed()
     under_systemd.do(faults["alice:unit-file"]["hint"])
     assert list(faults) == ["alice:unit-file"], faults
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"), [("target", "[Unit]\nConflicts=x.service\n"), ("slice", "[Slice]\nTasksMax=9\n")]
+)
+def test_a_drop_in_of_what_the_bots_share_is_told_and_taken_away_by_what_the_hint_says(
+    under_systemd, unit, text
+):
+    host, path = under_systemd.host, f"/etc/systemd/system/bot-demo.{unit}.d/x.conf"
+    host.write(path, text)
+    host.run("chmod", "755", path.rpartition("/")[0])
+    unread = under_systemd.verify()
+    host.run("systemctl", "daemon-reload")
+    faults = under_systemd.failed()
+    under_systemd.do(faults[":drop-ins"]["hint"])
+    assert list(faults) == list(unread) == [":drop-ins"], (faults, unread)
+    assert path in faults[":drop-ins"]["found"]
+    assert under_systemd.verify() == {}
+
+
+def test_a_bot_that_runs_and_was_masked_is_told_once_and_what_the_hint_says_has_all_pass(under_systemd):
+    host, unit = under_systemd.host, under_systemd.unit("alice")
+    host.sh('mv "$1" /root; systemctl mask "$(basename "$1")"', unit)
+    faults = under_systemd.failed()
+    under_systemd.do(faults["alice:loaded"]["hint"])
+    assert list(faults) == ["alice:loaded"], faults
+    assert under_systemd.verify() == {}
 
 
 def test_a_drop_in_of_all_services_is_told_and_taken_away_by_what_the_hint_says(under_systemd):

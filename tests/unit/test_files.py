@@ -9,7 +9,7 @@ import pytest
 
 from toolkit import files, regular_files
 from toolkit.errors import OddFileError, RefusedError
-from toolkit.lock import changing
+from toolkit.lock import changing, wait_until_free
 
 
 def test_a_file_is_replaced_whole_with_its_mode(tmp_path):
@@ -178,6 +178,16 @@ def test_the_second_command_is_refused_and_told_who_is_first(tmp_path, eventuall
             return True
 
     assert eventually(free), "the kernel frees the lock of a killed process"
+
+
+def test_a_command_that_is_at_work_is_waited_for_and_named_where_it_takes_too_long(tmp_path):
+    path = tmp_path / "fleet.lock"
+    wait_until_free(path, 0)
+    with changing(path, "toolkit deploy"):
+        pass
+    wait_until_free(path, 0)
+    with changing(path, "toolkit deploy"), pytest.raises(RefusedError, match="changed by `toolkit deploy`"):
+        wait_until_free(path, 0)
 
 
 def test_a_lock_that_another_command_held_meanwhile_is_refused(tmp_path):

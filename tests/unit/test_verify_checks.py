@@ -1,5 +1,6 @@
 """The checks of `toolkit verify` judge facts alone: here those that no real host can be brought to give."""
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from toolkit.botfile import App, BotFile, Files
 from toolkit.paths import FleetPaths
 from toolkit.place import SYSTEM_SYSTEMD
 from toolkit.render.systemd_marks import take_away
+from toolkit.verify import facts
 from toolkit.verify.check import Outcome, Verdict
 from toolkit.verify.expected import Bot, Expected, File
 from toolkit.verify.facts import Facts, FileFact, ProcessFact, _calls, _processes, _pythons, apart_s
@@ -295,9 +297,8 @@ def test_what_a_changed_line_begins_with_is_told_only_where_it_is_a_setting(line
 
 
 def test_failures_that_explain_others_are_checks_and_never_in_a_circle():
-    names = {check.name for check in all_checks(expected())} | set(of_bot(LOADED))
+    names = {check.name for check in all_checks(expected())} | set(of_bot(LOADED, secret="/t"))
     left = {name: {cause.lstrip(":") for cause in causes} for name, causes in _FROM.items()}
-    del left["secret"]  # of bots that have one
     assert set(left) | set().union(*left.values()) <= names
     while left:
         settled = [name for name, causes in left.items() if not causes & left.keys()]
@@ -514,6 +515,39 @@ class Done:
     rc: int
     stdout: str
     stderr: str
+
+
+def test_bots_that_are_on_their_way_are_waited_for_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(facts, "SETTLE_S", 0)
+    told = [["STARTING", "RUNNING"], ["RUNNING", "RUNNING"]]
+
+    class Asked:
+        def run(self, *_):
+            views = [{"name": str(number), "state": state} for number, state in enumerate(told.pop(0))]
+            return Done(0, json.dumps({"bots": views}), "")
+
+    assert facts._settled(Asked(), ["toolkit"])[0]["0"]["state"] == "STARTING"
+    monkeypatch.setattr(facts, "SETTLE_S", 60)
+    told.insert(0, ["STOPPING", "BACKOFF"])
+    assert facts._settled(Asked(), ["toolkit"])[0]["0"]["state"] == "RUNNING"
+
+
+def test_copies_of_tokens_are_found_where_everyone_can_go_and_no_other_files(short_dir):
+    token = "1001:" + "a" * 35
+    secret, open_, closed = short_dir / "a.token", short_dir / "open it", short_dir / "closed"
+    short_dir.chmod(0o755)
+    secret.write_text(f" {token}\n")
+    secret.chmod(0o600)
+    open_.mkdir(mode=0o755)
+    closed.mkdir(mode=0o700)
+    (open_ / "example.py").write_text("TOKEN = '1002:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb'")
+    for folder in (open_, closed):
+        (folder / "copy.py").write_text(f"TOKEN = '{token}'")
+        (folder / "mine").write_text(token)
+        (folder / "mine").chmod(0o600)
+    found = facts._copies(Here(), [str(secret), str(short_dir / "none")], [str(open_), str(closed), "/none"])
+    assert found == {str(open_ / "copy.py")}
+    assert facts._copies(Here(), [str(short_dir / "none")], [str(open_)]) == set()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

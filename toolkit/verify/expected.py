@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from toolkit import botfile, revisions
+from toolkit import botfile, lock, revisions
 from toolkit.botfile import BotFile
 from toolkit.deploy import access
 from toolkit.deploy.stopping import bot_file_in_place
@@ -23,6 +23,8 @@ from toolkit.verify import folders
 from toolkit.verify.folders import Kept, Own
 
 VERSION = 1
+# Seconds for which a command that changes the fleet is waited for: a restart, or a deploy of some bots.
+CHANGE_S = 60.0
 _SEE_WHO = "see who wrote that; `toolkit deploy` makes a revision of the fleet's files"
 _USER = re.compile(r"^(?:user|User)=(.*)$", re.MULTILINE)
 
@@ -114,16 +116,23 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the fleet is in system mode."""
         return self.mode == "system"
 
+    @property
+    def shared_units(self) -> list[str]:
+        """The paths of the fleet's target and slice, under systemd."""
+        return [file.path for file in self.shared if file.path.endswith((".target", ".slice"))]
+
 
 def expected(paths: FleetPaths, fleet_file: Path) -> Expected:
-    """What this host's database says.
+    """What this host's database says, when the command is done that changes the fleet just now.
 
     Raises:
         NotDeployedError: nothing is deployed.
+        RefusedError: such a command takes too long.
         ToolkitError: the database cannot be used, or does not know the files of what is in force.
     """
     if not paths.database.exists():
         raise NotDeployedError(f"fleet {paths.fleet}")
+    lock.wait_until_free(paths.lock, CHANGE_S)
     with revisions.opened(paths, to_read=True) as history:
         applied, last = history.applied(), history.last()
         if last is None:
@@ -188,7 +197,7 @@ def _expected(
         shared=shared,
         bots=bots,
         folders=folders.own(paths, shared) if paths.is_system else (),
-        kept=folders.kept(fleet_file, bots),
+        kept=folders.kept(revisions.sources(fleet_file), bots, shared),
     )
 
 

@@ -7,14 +7,18 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 from toolkit.errors import ToolkitError
+from toolkit.lifecycle import State
+from toolkit.verify import scripts
 from toolkit.verify.expected import Expected
 
 RUN_S = 120
-# What an interpreter has to tell of itself: on a busy machine some seconds.
-_PYTHON_S = 20
+# Seconds for bots that are on their way, and between two looks at them.
+SETTLE_S, _LOOK_S = 20.0, 0.5
+_ON_ITS_WAY = (State.STARTING, State.INITIALIZING, State.RELOADING, State.STOPPING, State.BACKOFF)
 # What is told of a process first: its id, its user, and how nice it is.
 _HEAD = 3
 # A command line is handed on as one argument, which may have 128 KiB: execve(2).
@@ -82,6 +86,7 @@ class Facts:
         units: properties of systemd's units, by name.
         calls: the members of each of systemd's sets of system calls, which sets may be too, by name.
         revealing: files in which something like a token stands.
+        secrets: of each token file that can be read whether it holds a token.
         host: facts of the machine, by name.
         pythons: what each interpreter says of itself, by path.
     """
@@ -96,63 +101,9 @@ class Facts:
     units: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     calls: Mapping[str, Sequence[str]] = field(default_factory=dict)
     revealing: frozenset[str] = frozenset()
+    secrets: Mapping[str, bool] = field(default_factory=dict)
     host: Mapping[str, str] = field(default_factory=dict)
     pythons: Mapping[str, str] = field(default_factory=dict)
-
-
-# A path may have line breaks in it: lines name an argument by its place, which stands before the first |.
-_EACH = "i=-1; for f; do i=$((i+1)); "
-_STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s|%Y" -- "$f" 2>/dev/null; done; true'
-_READ = _EACH + '[ ! -f "$f" ] || [ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'
-_DROP_INS = _EACH + 'for d in "$f".d/*.conf; do [ ! -f "$d" ] || echo "$i|$d"; done; done'
-_LOGS = (
-    _EACH + 'printf "$i|"; stat -c %s -- "$f" "$f".[0-9]* 2>/dev/null'
-    " | { s=0; while read n; do s=$((s+n)); done; echo $s; }; done"
-)
-_PROCESS = (
-    'for p; do [ -r "/proc/$p/status" ] || continue; u=$(awk "/^Uid:/ {print \\$3}" /proc/$p/status);'
-    ' echo "= $p $(id -nu "$u" 2>/dev/null || echo "$u") $(sed "s/.*) //" /proc/$p/stat | cut -d" " -f17)";'
-    " cat /proc/$p/status /proc/$p/limits 2>/dev/null;"
-    ' [ "$(cat /proc/$p/uid_map 2>&1)" != "$(cat /proc/self/uid_map)" ] || echo "Users: shared"; done; true'
-)
-_REVEALING = (
-    _EACH + '[ -f "$f" ] && tail -c 2000000 -- "$f" 2>/dev/null'
-    ' | grep -aqE "(^|[^0-9])[0-9]{3,20}:[A-Za-z0-9_-]{30,}" && echo "$i|"; done; true'
-)
-# Of user:interpreter. Who owns an interpreter, or what it imports, may have it do anything: root runs it with
-# no more rights than the bot has, without root's environment and terminal, and waits only so long. A user
-# that systemd makes up for a bot may not be there now.
-_PYTHON = (
-    'cd /; code="import sys, toolkit, bot_runner;'
-    " print('.'.join(map(str, sys.version_info[:3])), toolkit.__version__)\"; "
-    + _EACH
-    + 'u=${f%%:*} f=${f#*:}; set -- "$f" -c "$code";'
-    ' if [ "$(id -u)" = 0 ]; then id -u -- "$u" >/dev/null 2>&1 || u=nobody;'
-    ' [ "$(id -u -- "$u")" = 0 ] || set -- setpriv --reuid="$u" --regid="$(id -g -- "$u")" --init-groups'
-    ' --no-new-privs --reset-env -- "$@"; set -- setsid -w "$@"; fi;'
-    f' said=$(timeout -k 1 {_PYTHON_S} "$@" 2>&1 </dev/null | timeout {_PYTHON_S} head -c 4096 | tail -n1);'
-    ' printf "%s\\n" "$i|$said"; done'
-)
-_SPACE = (
-    _EACH + """echo "$i|$(df -Pk "$f" 2>/dev/null | awk 'NR==2 {print $4}')"""
-    """ $(df -Pi "$f" 2>/dev/null | awk 'NR==2 {print $4}')"; done"""
-)
-# Each version of systemd has its own sets; the program knows those of the manager, which came with it.
-_CALLS = "systemd-analyze --no-pager syscall-filter 2>/dev/null; true"
-_OF_USER = 'XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}" exec systemctl --user "$@"'
-_HOST = """
-echo "now=$(date +%s)"
-sed -n 's/^\\(MemTotal\\|MemAvailable\\): *\\([0-9]*\\) kB/\\1=\\2/p' /proc/meminfo
-echo "files=$(cat /proc/sys/fs/file-nr | tr '\\t' ' ')"
-echo "nr_open=$(cat /proc/sys/fs/nr_open)"
-[ ! -d /run/systemd/system ] || echo systemd=yes
-command -v timedatectl >/dev/null && timedatectl show -p CanNTP -p NTP -p NTPSynchronized 2>/dev/null
-for u in supervisor supervisord; do echo "enabled:$u=$(systemctl is-enabled $u.service 2>/dev/null)"; done
-echo "user=$(id -un)"
-[ ! -e "/var/lib/systemd/linger/$(id -un)" ] || echo linger=yes
-"$@" show --property=DefaultTasksMax 2>/dev/null
-true
-"""
 
 
 def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
@@ -164,24 +115,30 @@ def gather(host: Host, wanted: Expected, toolkit: Sequence[str]) -> Facts:
     Raises:
         ToolkitError: it cannot be asked at all.
     """
-    views, fault = _views(host, toolkit)
+    views, fault = _settled(host, toolkit)
     pids = [str(view["pid"]) for view in views.values() if view["pid"]]
     units, own = [bot.unit.path for bot in wanted.bots], [bot.bot_file.path for bot in wanted.bots]
     shared = [file.path for file in wanted.shared]
+    secrets = [bot.secret for bot in wanted.bots if bot.secret]
+    folders = [folder.path for folder in wanted.kept]
+    drop_ins = _drop_ins(
+        _each(host, scripts.DROP_INS, [*wanted.shared_units, *units] if wanted.target else [])
+    )
     logs = [log for bot in wanted.bots if (log := bot.bot.files.log)]
+    texts = [*units, *own, *shared, *wanted.sources, *logs, *chain.from_iterable(drop_ins.values())]
+    opened, copies = _each(host, scripts.STAT_OPENED, secrets), _copies(host, secrets, folders)
     return Facts(
         views=views,
         fault=fault,
-        files=dict(_files(_each(host, _STAT, _looked_at(wanted)))),
-        texts=dict(_texts(_each(host, _READ, [*units, *own, *shared]))),
-        drop_ins=_drop_ins(_each(host, _DROP_INS, units if wanted.target else [])),
-        logs={path: int(size) for path, size in _each(host, _LOGS, logs)},
-        processes=dict(_processes(_printed(host, _PROCESS, pids).splitlines())),
+        files=dict(_files([*_each(host, scripts.STAT, _looked_at(wanted)), *opened])),
+        texts=dict(_texts(_each(host, scripts.READ, [*units, *own, *shared]))),
+        drop_ins=drop_ins,
+        logs={path: int(size) for path, size in _each(host, scripts.LOGS, logs)},
+        processes=dict(_processes(_printed(host, scripts.PROCESS, pids).splitlines())),
         units=_units(host, wanted),
-        calls=_calls(_printed(host, _CALLS).splitlines() if wanted.target else []),
-        revealing=frozenset(
-            path for path, _ in _each(host, _REVEALING, [*units, *own, *shared, *wanted.sources, *logs])
-        ),
+        calls=_calls(_printed(host, scripts.CALLS).splitlines() if wanted.target else []),
+        revealing=frozenset(path for path, _ in _each(host, scripts.REVEALING, texts)) | copies,
+        secrets={path: told == "yes" for path, told in _each(host, scripts.SECRETS, secrets)},
         host=_machine(host, wanted),
         pythons=dict(_pythons(host, {bot.python: bot.runs_as for bot in wanted.bots if bot.python})),
     )
@@ -202,13 +159,23 @@ def _printed(host: Host, script: str, arguments: Sequence[str] = ()) -> str:
 
 
 def _each(host: Host, script: str, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """What a script made with ``_EACH`` prints of its arguments: each with the rest of its line."""
+    """What a script prints that goes through its arguments: each of these with the rest of its line."""
     for start in range(0, len(arguments), _CHUNK):
         chunk = arguments[start : start + _CHUNK]
         for line in _printed(host, script, chunk).split("\n"):
             place, sign, rest = line.partition("|")
             if sign:
                 yield chunk[int(place)], rest
+
+
+def _settled(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """The bots when none of them is on its way, or as they are after a while: one may be just restarting."""
+    end = time.monotonic() + SETTLE_S
+    while True:
+        views, fault = _views(host, toolkit)
+        if not any(view["state"] in _ON_ITS_WAY for view in views.values()) or time.monotonic() > end:
+            return views, fault
+        time.sleep(_LOOK_S)
 
 
 def _views(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
@@ -221,13 +188,21 @@ def _views(host: Host, toolkit: Sequence[str]) -> tuple[dict[str, Any], str]:
         return {}, words[0] if words else f"{shlex.join(command)}: exit code {done.rc}"
 
 
+def _copies(host: Host, secrets: Sequence[str], folders: Sequence[str]) -> frozenset[str]:
+    """Files in these folders that everyone can read, and in which a token of these files stands."""
+    if not secrets:
+        return frozenset()
+    found = _printed(host, scripts.COPIES, [*secrets, "", *folders]).splitlines()
+    return frozenset(path for path in found if path.startswith("/")) - frozenset(secrets)
+
+
 def _looked_at(wanted: Expected) -> list[str]:
     paths = [wanted.home, wanted.database, wanted.lock, *(file.path for file in wanted.shared)]
     paths += [folder.path for folder in wanted.folders] + [folder.path for folder in wanted.kept]
     for bot in wanted.bots:
         socket = bot.bot.files.socket
         paths += [bot.unit.path, bot.bot_file.path, socket, socket.rpartition("/")[0]]
-        paths += [bot.secret, os.path.dirname(bot.secret)] if bot.secret else []
+        paths += [os.path.dirname(bot.secret)] if bot.secret else []
         paths += [bot.bot.files.log] if bot.bot.files.log else []
         paths += [f"{wanted.wants}/{bot.service}"] if wanted.wants else []
     return paths
@@ -258,12 +233,13 @@ def _texts(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 def _machine(host: Host, wanted: Expected) -> dict[str, str]:
     began = time.time()
-    told = _printed(host, _HOST, _systemctl(wanted)).splitlines()
+    told = _printed(host, scripts.HOST, _systemctl(wanted)).splitlines()
     ended = time.time()
     facts = dict(line.split("=", 1) for line in told if "=" in line)
     # A slow host's answer is no wrong clock.
     facts["apart"] = f"{apart_s(int(facts.get('now') or 0), began, ended):.0f}"
-    for folder, space in _each(host, _SPACE, [folder for folder in (wanted.home, wanted.logs) if folder]):
+    folders = [folder for folder in (wanted.home, wanted.logs) if folder]
+    for folder, space in _each(host, scripts.SPACE, folders):
         facts[f"free:{folder}"], _, facts[f"inodes:{folder}"] = space.partition(" ")
     return facts
 
@@ -286,7 +262,7 @@ def _processes(lines: Iterable[str]) -> Iterator[tuple[int, ProcessFact]]:
 
 def _pythons(host: Host, users: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """What interpreters say of themselves, each run as one of the users of its bots where that can be."""
-    for told, words in _each(host, _PYTHON, [f"{user}:{python}" for python, user in users.items()]):
+    for told, words in _each(host, scripts.PYTHON, [f"{user}:{python}" for python, user in users.items()]):
         yield told.partition(":")[2], words
 
 
@@ -305,14 +281,15 @@ def _calls(lines: Iterable[str]) -> dict[str, list[str]]:
 
 def _systemctl(wanted: Expected) -> list[str]:
     """What asks the fleet's manager: a user's own also where nobody said how, as under sudo or cron."""
-    return ["systemctl"] if wanted.is_system else ["sh", "-c", _OF_USER, "sh"]
+    return ["systemctl"] if wanted.is_system else ["sh", "-c", scripts.OF_USER, "sh"]
 
 
 def _units(host: Host, wanted: Expected) -> dict[str, dict[str, str]]:
     """Every property of the fleet's units under systemd."""
     if not wanted.target:
         return {}
-    names = [wanted.target, *(bot.service for bot in wanted.bots)]
+    paths = [*wanted.shared_units, *(bot.unit.path for bot in wanted.bots)]
+    names = list(map(os.path.basename, paths))
     found: dict[str, dict[str, str]] = {}
     for start in range(0, len(names), _CHUNK):
         done = ask(host, [*_systemctl(wanted), "show", "--", *names[start : start + _CHUNK]])

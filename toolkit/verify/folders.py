@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ class Own(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A folder of the administrator's, in which others are not to write.
+    """A folder of the administrator's, or a file, to which others are not to write.
 
     Parameters:
         groups: those that may, beside root's and the owner's.
@@ -46,12 +46,19 @@ def own(paths: FleetPaths, shared: "Iterable[File]") -> tuple[Own, ...]:
     return tuple(one for one in found if tops & {Path(one.path), *Path(one.path).parents})
 
 
-def kept(fleet_file: Path, bots: "Iterable[Bot]") -> tuple[Kept, ...]:
-    """The folders of the fleet's files, of its secrets and of its bots' code."""
+def kept(sources: Iterable[Path], bots: "Sequence[Bot]", shared: "Iterable[File]") -> tuple[Kept, ...]:
+    """The folders of secrets, of bots' code, interpreters and units, and of the fleet's files, with these.
+
+    Parameters:
+        sources: the fleet's files, first the fleet file.
+    """
     found: dict[str, set[str]] = {}
     for bot in bots:
         for folder in (*bot.code, *([os.path.dirname(bot.secret)] if bot.secret else [])):
             found.setdefault(os.path.realpath(folder), set()).add(bot.user)
-    fleet = fleet_file.absolute().parent
-    found |= {os.path.realpath(folder): set() for folder in (fleet, fleet / "bots.d")}
+    files = [*map(str, sources)]
+    placed = [*files, os.path.join(os.path.dirname(files[0]), "bots.d", "-")]
+    placed += [bot.python for bot in bots if bot.python] + [bot.unit.path for bot in bots]
+    others = [*files, *map(os.path.dirname, [*placed, *(file.path for file in shared)])]
+    found |= {path: found.get(path, set()) for path in map(os.path.realpath, others)}
     return tuple(Kept(path, tuple(sorted(groups))) for path, groups in sorted(found.items()))

@@ -1,17 +1,20 @@
 """The checks of one bot, whatever its supervisor."""
 
+import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from toolkit import rotation
 from toolkit.backends import Supervision
 from toolkit.lifecycle import State
 from toolkit.revisions import EDITED
+from toolkit.verify import of_folders
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.common import UP, down_hint, view_of
 from toolkit.verify.expected import Bot, Expected
-from toolkit.verify.facts import Facts, FileFact
+from toolkit.verify.facts import Facts
+from toolkit.verify.folders import Own
 from toolkit.verify.of_files import GROUP, OTHERS
 from toolkit.verify.of_systemd import limit_faults
 from toolkit.verify.units import without_others
@@ -115,7 +118,11 @@ def _in_force(bot: Bot, facts: Facts) -> Verdict:
 
 def _token_is_late(bot: Bot, view: Mapping[str, Any], facts: Facts) -> bool:
     found = facts.files.get(bot.secret)
-    return found is not None and rotation.is_late(found.written_s, view["started_at"])
+    return (
+        found is not None
+        and found.kind.startswith("regular")
+        and rotation.is_late(found.written_s, view["started_at"])
+    )
 
 
 def _user(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
@@ -160,7 +167,7 @@ def _socket(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     if view["state"] == State.STARTING:
         return skipped("it may not be there yet: see `ready`")
     path = bot.bot.files.socket
-    found, folder = facts.files.get(path), facts.files.get(path.rpartition("/")[0])
+    found = facts.files.get(path)
     if found is None:
         return judged(f"{path} is not there")
     mode = 0o660 if bot.bot.files.shared else 0o600
@@ -174,13 +181,21 @@ def _socket(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     if not view["fingerprint"]:
         faults.append(view["reason"] or "nobody answers there")
     restart = f"`toolkit admin restart-bot {bot.name}` makes it anew"
-    return mended(*((fault, restart) for fault in faults), _open_folder(wanted, path, folder))
+    return mended(*((fault, restart) for fault in faults), *_of_folder(wanted, bot, facts))
 
 
-def _open_folder(wanted: Expected, socket: str, folder: FileFact | None) -> tuple[str, str]:
-    """Whether others may enter a socket's folder, and what closes it."""
-    if not folder or not folder.mode & (OTHERS if wanted.group else OTHERS | GROUP):
-        return "", ""
-    path = shlex.quote(socket.rpartition("/")[0])
-    closed = f"`chmod {'o=' if wanted.group else 'go='} {path}`"
-    return f"its folder has mode {folder.mode & 0o777:04o}: others may enter it", closed
+def _of_folder(wanted: Expected, bot: Bot, facts: Facts) -> Iterator[tuple[str, str]]:
+    """How the folder of a bot's socket differs, and what brings it back: who may write there lays another."""
+    path = os.path.dirname(bot.bot.files.socket)
+    found = facts.files.get(path)
+    if not found:
+        return
+    if wanted.is_system:
+        # supervisord's are the toolkit's own, systemd makes its own anew for each run.
+        own = {folder.path: folder for folder in wanted.folders}.get(path)
+        mend = of_folders.DEPLOY if own else f"`toolkit admin restart-bot {bot.name}` makes it anew"
+        own = own or Own(path, 0o750, bot.user, wanted.group)
+        yield from ((fault, mend) for fault in of_folders.faults(own, found))
+    elif found.mode & (OTHERS | GROUP):
+        words = f"its folder has mode {found.mode & 0o777:04o}: others may enter it"
+        yield words, f"`chmod go= {shlex.quote(path)}`"

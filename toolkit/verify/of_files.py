@@ -12,6 +12,7 @@ from toolkit.render.supervisord_marks import with_enabled
 from toolkit.verify.check import Check, Verdict, judged, mended, skipped
 from toolkit.verify.expected import Bot, Expected, File
 from toolkit.verify.facts import Facts
+from toolkit.verify.units import others, without_others
 
 # A file's mode without what its owner may do: whoever else could use it.
 OTHERS, GROUP = 0o007, 0o070
@@ -29,7 +30,7 @@ def checks(wanted: Expected, bot: Bot) -> Iterator[Check]:
     yield Check("bot-file", bot.name, other, deploy, lambda facts: _bot_file(bot, facts))
     as_bot = "whoever reads a token can act as the bot"
     out = "take it out of the file named, and have @BotFather give another"
-    yield Check("no-token", bot.name, as_bot, out, lambda facts: _no_token(bot, facts))
+    yield Check("no-token", bot.name, as_bot, out, lambda facts: _no_token(wanted, bot, facts))
     if bot.secret:
         alone = "see that its owner alone can read it"
         yield Check("secret", bot.name, as_bot, alone, lambda facts: _secret(wanted, bot, facts))
@@ -96,17 +97,20 @@ def _bot_file(bot: Bot, facts: Facts) -> Verdict:
 
 def _secret(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     found, path = facts.files.get(bot.secret), shlex.quote(bot.secret)
-    # The machine's systemd reads it for the bot.
     # All operators may write what user the records name; what is told here is typed by root.
     user = bot.runs_as
+    # The machine's systemd reads it for the bot.
     owner = "root" if wanted.target and wanted.is_system else user
+    give = f"`install -D -m 600 -o {shlex.quote(owner)} /dev/stdin {path}` takes the token as it is typed"
+    give += f"; then `toolkit admin restart-bot {bot.name}`"
     if found is None:
-        who, folder = facts.host.get("user", ""), facts.files.get(os.path.dirname(bot.secret))
-        if who != "root" and (folder is None or (folder.user != who and not folder.mode & 0o011)):
-            return skipped(f"{who} may not look into its folder: check as root")
-        words = f"{bot.secret} is not there, or in a folder that may not be entered"
-        give = f"`install -D -m 600 -o {shlex.quote(owner)} /dev/stdin {path}` takes the token as it is typed"
-        return judged(words, hint=f"{give}; then `toolkit admin restart-bot {bot.name}`")
+        if _is_hidden(bot.secret, facts):
+            return skipped(f"{facts.host.get('user', '')} may not look into its folder: check as root")
+        return judged(f"{bot.secret} is not there, or in a folder that may not be entered", hint=give)
+    if not found.kind.startswith("regular"):
+        return judged(f"{bot.secret} is a {found.kind}", hint=f"move it away; {give}")
+    if not facts.secrets.get(bot.secret, True):
+        return judged(f"{bot.secret} holds no bot token", hint=give)
     faults = []
     if found.mode & OTHERS or (found.mode & GROUP and found.group not in ("root", user)):
         faults.append(f"{bot.secret} has mode {found.mode:04o}: others may use it")
@@ -114,6 +118,12 @@ def _secret(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
         faults.append(f"{bot.secret} belongs to {found.user}")
     own = "" if found.user == owner else f"`chown {shlex.quote(owner)} {path}`, and "
     return judged(*faults, hint=f"{own}`chmod 600 {path}`")
+
+
+def _is_hidden(path: str, facts: Facts) -> bool:
+    """Whether who looks may not enter a file's folder."""
+    who, folder = facts.host.get("user", ""), facts.files.get(os.path.dirname(path))
+    return who != "root" and (folder is None or (folder.user != who and not folder.mode & 0o011))
 
 
 def _log(bot: Bot, facts: Facts) -> Verdict:
@@ -132,6 +142,12 @@ def _log(bot: Bot, facts: Facts) -> Verdict:
     )
 
 
-def _no_token(bot: Bot, facts: Facts) -> Verdict:
-    paths = (bot.unit.path, bot.bot_file.path, bot.bot.files.log)
-    return judged(*(f"a token stands in {path}" for path in paths if path in facts.revealing))
+def _no_token(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
+    another = "have @BotFather give another"
+    put_back = f"`toolkit deploy` takes it out; {another}"
+    out = {bot.unit.path: put_back, bot.bot_file.path: put_back}
+    out |= {bot.bot.files.log: f"take it out of there; {another}"}
+    out |= {path: f"{without_others(wanted, bot, facts)}; {another}" for path in others(bot, facts)}
+    return mended(
+        *((f"a token stands in {path}", hint) for path, hint in out.items() if path in facts.revealing)
+    )

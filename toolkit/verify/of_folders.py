@@ -10,7 +10,7 @@ from toolkit.verify.facts import Facts, FileFact
 from toolkit.verify.folders import Own
 
 _EVERYONE, _GROUP = 0o002, 0o020
-_DEPLOY = "`toolkit deploy` as root puts the toolkit's folders back"
+DEPLOY = "`toolkit deploy` as root puts the toolkit's folders back"
 _TAKE = "`chmod go-w {folders}` lets their owners alone write there"
 
 
@@ -20,7 +20,7 @@ def check(wanted: Expected) -> Check:
         "folders",
         "",
         "whoever may write to a folder can replace what lies in it: secrets, units' files, code",
-        f"{_DEPLOY}; {_TAKE.format(folders='FOLDER')}",
+        f"{DEPLOY}; {_TAKE.format(folders='FOLDER')}",
         lambda facts: _judge(wanted, facts),
     )
 
@@ -32,7 +32,7 @@ def _judge(wanted: Expected, facts: Facts) -> Verdict:
         fault
         for folder in wanted.folders
         if folder.path not in sockets and (found := facts.files.get(folder.path))
-        for fault in _faults(folder, found)
+        for fault in faults(folder, found)
     ]
     open_ = {
         folder.path: f"{folder.path} has mode {found.mode:04o}: {who} may write there"
@@ -40,19 +40,20 @@ def _judge(wanted: Expected, facts: Facts) -> Verdict:
         if (found := facts.files.get(folder.path)) and (who := _who(found, folder.groups))
     }
     take = _TAKE.format(folders=" ".join(map(shlex.quote, open_)))
-    return mended(*((fault, _DEPLOY) for fault in ours), *((fault, take) for fault in open_.values()))
+    return mended(*((fault, DEPLOY) for fault in ours), *((fault, take) for fault in open_.values()))
 
 
-def _faults(folder: Own, found: FileFact) -> list[str]:
-    faults = []
+def faults(folder: Own, found: FileFact) -> list[str]:
+    """How one of the toolkit's folders differs."""
+    told = []
     if found.mode != folder.mode:
         who = _who(found, (folder.group,) if folder.mode & _GROUP else ())
         words = f": {who} may write there" if who else ""
-        faults.append(f"{folder.path} has mode {found.mode:04o}, not {folder.mode:04o}{words}")
+        told.append(f"{folder.path} has mode {found.mode:04o}, not {folder.mode:04o}{words}")
     if (found.user, found.group) != (folder.user, folder.group):
         owners = f"{found.user}:{found.group}, not to {folder.user}:{folder.group}"
-        faults.append(f"{folder.path} belongs to {owners}")
-    return faults
+        told.append(f"{folder.path} belongs to {owners}")
+    return told
 
 
 def _who(found: FileFact, groups: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """All checks of a host; those of the fleet as a whole."""
 
+import os
 import shlex
 from collections.abc import Callable
 
@@ -62,6 +63,8 @@ def _of_fleet(wanted: Expected) -> list[Check]:
         ),
     ]
     made.append(of_folders.check(wanted))
+    if wanted.target:
+        made.append(of_systemd.of_shared(wanted))
     if wanted.shared:
         made.append(
             check(
@@ -129,7 +132,7 @@ def _boot(wanted: Expected, facts: Facts) -> Verdict:
         found = facts.units.get(wanted.target, {})
         state = found.get("UnitFileState", "")
         command = systemd_marks.systemctl(is_system=wanted.is_system)
-        if "masked" in (state, found.get("LoadState")):
+        if _is_masked(wanted, facts):
             return judged(f"{wanted.target} is masked", hint=systemd_marks.unmask(command, wanted.target))
         off = found and state != "enabled"
         return mended(
@@ -154,6 +157,11 @@ def _boot(wanted: Expected, facts: Facts) -> Verdict:
     return mended((missing, f"`systemctl enable {_service(facts)}`"))
 
 
+def _is_masked(wanted: Expected, facts: Facts) -> bool:
+    found = facts.units.get(wanted.target, {})
+    return "masked" in (found.get("UnitFileState"), found.get("LoadState"))
+
+
 def _database(wanted: Expected, facts: Facts) -> Verdict:
     home, database = facts.files.get(wanted.home), facts.files.get(wanted.database)
     if home is None:
@@ -176,6 +184,8 @@ def _database(wanted: Expected, facts: Facts) -> Verdict:
 def _shared_files(wanted: Expected, facts: Facts) -> Verdict:
     faults = []
     for file in wanted.shared:
+        if os.path.basename(file.path) == wanted.target and _is_masked(wanted, facts):
+            continue  # of that the check `boot` tells
         faults += of_files.file_faults(file, facts)
         text = facts.texts.get(file.path)
         if text is not None and text != file.text:
@@ -184,8 +194,10 @@ def _shared_files(wanted: Expected, facts: Facts) -> Verdict:
 
 
 def _no_token(wanted: Expected, facts: Facts) -> Verdict:
-    paths = [*wanted.sources, *(file.path for file in wanted.shared)]
-    return judged(*(f"a token stands in {path}" for path in paths if path in facts.revealing))
+    """Of the fleet's own files, and of copies that lie beside them."""
+    of_bots = {path for bot in wanted.bots for path in (bot.unit.path, bot.bot_file.path, bot.bot.files.log)}
+    of_bots |= {path for bot in wanted.bots for path in facts.drop_ins.get(bot.unit.path, ())}
+    return judged(*(f"a token stands in {path}" for path in sorted(facts.revealing - of_bots)))
 
 
 def _enabled(bot: Bot) -> Check:

@@ -1,5 +1,6 @@
 """The checks of a bot under systemd: what its unit asks for is held against what systemd has loaded."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -59,6 +60,31 @@ def checks(wanted: Expected, bot: Bot) -> list[Check]:
     return made
 
 
+def of_shared(wanted: Expected) -> Check:
+    """That of the units that the bots share none is overridden."""
+    return Check(
+        "drop-ins",
+        "",
+        "what they say holds for all bots of the fleet, and no deploy takes it away",
+        "`toolkit plan` shows what others changed",
+        lambda facts: _shared_drop_ins(wanted, facts),
+    )
+
+
+def _shared_drop_ins(wanted: Expected, facts: Facts) -> Verdict:
+    command, faults = systemd_marks.systemctl(is_system=wanted.is_system), []
+    for path in wanted.shared_units:
+        name = os.path.basename(path)
+        known = facts.units.get(name, {}).get("DropInPaths", "").split()
+        found = systemd_marks.unread_drop_ins(facts.drop_ins.get(path, ()), known)
+        if theirs := systemd_marks.drop_ins_of_others([*known, *found]):
+            away = systemd_marks.take_away(command, name, theirs)
+            faults.append(
+                (f"{name} is overridden by {', '.join(theirs)}", f"`{command} cat {name}` shows it; {away}")
+            )
+    return mended(*faults)
+
+
 def limit_faults(wanted: Expected, bot: Bot, facts: Facts) -> Iterator[tuple[str, str]]:
     """Limits that are not in force or that others set, by the rule of a plan, and what brings each back."""
     told, unit = facts.units.get(bot.service), dict(settings(bot))
@@ -101,7 +127,10 @@ def _loaded(wanted: Expected, bot: Bot, facts: Facts, systemctl: str) -> Verdict
     if not found:
         return skipped("systemd cannot be asked")
     if found.get("LoadState") == "masked":
-        hint = systemd_marks.unmask(systemctl, bot.service)
+        # systemd forgets the user that it made up for a bot whose unit is masked while it runs.
+        up = not isinstance(view_of(bot, facts), Verdict)
+        again = f", then `toolkit admin restart-bot {bot.name}`" if up else ""
+        hint = systemd_marks.unmask(systemctl, bot.service) + again
         return judged("its unit is masked: systemd does not start it", hint=hint)
     unread = _unread(bot, found, facts)
     due = found.get("NeedDaemonReload") == "yes" or unread

@@ -16,7 +16,7 @@ from toolkit.errors import MissingExtraError, ToolkitError, UsageError
 from toolkit.paths import FleetPaths
 from toolkit.verify.check import Check, Outcome, Verdict, judged
 from toolkit.verify.expected import VERSION, Expected, expected
-from toolkit.verify.facts import Facts, Host, ask, gather
+from toolkit.verify.facts import CommandResult, Facts, Host, ask, gather
 from toolkit.verify.of_host import all_checks
 
 LOCAL = "local://"
@@ -142,8 +142,7 @@ def _cases_of(name: str, remote: Remote) -> list[Case]:
     try:
         done = ask(host, [*remote.toolkit, "verify", "--expected"])
         if done.rc:
-            words = done.stderr.strip().splitlines() or [f"exit code {done.rc}"]
-            raise ToolkitError(words[0].removeprefix("error: "), "see that the fleet is deployed there")
+            raise _refused(done)
         wanted = msgspec.json.decode(done.stdout, type=Expected)
         return _cases(name, wanted, gather(host, wanted, remote.toolkit))
     except (RuntimeError, OSError) as error:  # testinfra's words for a connection that fails
@@ -151,6 +150,14 @@ def _cases_of(name: str, remote: Remote) -> list[Case]:
     except msgspec.DecodeError as error:
         hint = f"its toolkit is of another version: this one reads version {VERSION}"
         raise ToolkitError(f"its answer is none that is known: {error}", hint) from None
+
+
+def _refused(done: CommandResult) -> ToolkitError:
+    """What the toolkit over there says, with its hint."""
+    words = done.stderr.strip().splitlines() or [f"exit code {done.rc}"]
+    hints = [line.removeprefix("hint: ") for line in words if line.startswith("hint: ")]
+    hint = "; ".join(hints) or "see that the fleet is deployed there"
+    return ToolkitError(words[0].removeprefix("error: "), hint)
 
 
 def _words(error: Exception) -> str:

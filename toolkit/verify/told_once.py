@@ -11,11 +11,11 @@ _FILE = "unit-file"
 # Which failures explain that of a check, first the nearest: of the same bot, or of the fleet where that has a
 # colon. What mends the one mends the other.
 _FROM: Mapping[str, Sequence[str]] = {
-    _FILE: (":revision",),
-    "bot-file": (":revision",),
+    _FILE: (":revision", "no-token"),
+    "bot-file": (":revision", "no-token"),
     "secret": (_FILE,),
     "enabled": (":revision",),
-    "in-force": (":revision",),
+    "in-force": (":revision", "secret"),
     "running": (":revision", ":supervisor", "loaded", "sandbox", "drop-ins"),
     "loaded": (_FILE, ":revision"),
     "sandbox": (_FILE, "loaded"),
@@ -23,7 +23,7 @@ _FROM: Mapping[str, Sequence[str]] = {
     "limits": (_FILE, "loaded", ":revision"),
     "user": (_FILE, "loaded"),
     "socket": ("user", _FILE, "loaded", "drop-ins"),
-    "drop-ins": ("sandbox", "limits", "addresses", "user", "loaded"),
+    "drop-ins": ("no-token", "sandbox", "limits", "addresses", "user", "loaded"),
 }
 
 
