@@ -47,6 +47,22 @@ def test_bots_run_as_their_user_and_operators_alone_reach_them(guest):
     host.run("runuser", "-u", "bots", "--", "cat", "/var/lib/bot-toolkit/demo/records/fleet.db", code=1)
 
 
+def test_what_keeps_the_service_from_starting_again_and_who_may_command_it_is_told(guest):
+    host, broken, socket = guest.host, f"{guest.units}/broken{guest.suffix}", "/run/supervisor.sock"
+    host.write(broken, "[program:x]\nuser=no-such-user\ncommand=/bin/true\n")
+    faults = guest.verify()
+    host.run("rm", broken)
+    assert list(faults) == [":supervisor"], faults
+    assert "its next start would fail" in faults[":supervisor"]
+    assert broken in faults[":supervisor"]
+    host.run("chmod", "777", socket)
+    faults = guest.failed()
+    guest.do(faults[":supervisor"]["hint"])
+    assert list(faults) == [":supervisor"], faults
+    assert f"{socket} has mode 0777: everyone may command it" in faults[":supervisor"]["found"]
+    assert guest.verify() == {}
+
+
 def test_a_change_restarts_what_it_touches_and_nothing_of_others(guest):
     before, others = guest.pids(), guest.ctl("pid", "web")
     guest.host.write(f"{guest.units}/web{guest.suffix}", OTHERS.replace("100000", "200000"))

@@ -19,8 +19,9 @@ from toolkit.paths import FleetPaths, is_bot_name
 from toolkit.render import RenderedFile, botfiles, supervisord_text, systemd_text
 from toolkit.revisions import Applied, Revisions
 from toolkit.secrets import FILE_KINDS
-from toolkit.verify import folders
+from toolkit.verify import folders, service
 from toolkit.verify.folders import Kept, Own
+from toolkit.verify.service import Service
 
 VERSION = 1
 # Seconds for which a command that changes the fleet is waited for: a restart, or a deploy of some bots.
@@ -88,6 +89,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         wants: the folder of links to the bots that come up with the target.
         folders: those that the toolkit made, in system mode.
         kept: those of the administrator that others may not write to.
+        service: the machine's supervisord, where the fleet is a guest there.
     """
 
     version: int = VERSION
@@ -110,6 +112,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     bots: tuple[Bot, ...]
     folders: tuple[Own, ...] = ()
     kept: tuple[Kept, ...] = ()
+    service: Service | None = None
 
     @property
     def is_system(self) -> bool:
@@ -198,6 +201,7 @@ def _expected(
         bots=bots,
         folders=folders.own(paths, shared) if paths.is_system else (),
         kept=folders.kept(revisions.sources(fleet_file), bots, shared),
+        service=service.of_machine(paths),
     )
 
 

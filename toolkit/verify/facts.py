@@ -199,6 +199,7 @@ def _copies(host: Host, secrets: Sequence[str], folders: Sequence[str]) -> froze
 def _looked_at(wanted: Expected) -> list[str]:
     paths = [wanted.home, wanted.database, wanted.lock, *(file.path for file in wanted.shared)]
     paths += [folder.path for folder in wanted.folders] + [folder.path for folder in wanted.kept]
+    paths += [wanted.service.socket] if wanted.service else []
     for bot in wanted.bots:
         socket = bot.bot.files.socket
         paths += [bot.unit.path, bot.bot_file.path, socket, socket.rpartition("/")[0]]

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from toolkit.backends import Supervision
 from toolkit.ground import RECORDS_MODE
@@ -94,6 +94,7 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
         return skipped("the user's manager does not run: see `boot`")
     state = facts.units.get(wanted.target, {}).get("ActiveState", "")
     return mended(
+        *_of_service(wanted, facts),
         (
             "it does not run" if Supervision.NOT_RUNNING in supervision else "",
             f"`systemctl start {service}`" if service else "`toolkit up`",
@@ -104,6 +105,18 @@ def _supervisor(wanted: Expected, facts: Facts) -> Verdict:
             f"`{command} start {wanted.target}`",
         ),
     )
+
+
+def _of_service(wanted: Expected, facts: Facts) -> Iterator[tuple[str, str]]:
+    """What is wrong with the machine's supervisord, whether it runs or not."""
+    service = wanted.service
+    if service and service.fault:
+        words = f"{service.conf}: {service.fault}"
+        yield f"its next start would fail, and nothing be started: {words}", "mend what is named"
+    found = facts.files.get(service.socket) if service else None
+    if service and found and found.mode & 0o006:
+        words = f"{service.socket} has mode {found.mode:04o}: everyone may command it"
+        yield words, f"`chmod o= {shlex.quote(service.socket)}`, and see [unix_http_server] of {service.conf}"
 
 
 def _socket_gone(wanted: Expected, service: str) -> tuple[str, str]:

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from toolkit import shell
-from toolkit.backends.supervisord import whole_parser
+from toolkit.backends.supervisord import finding, whole_parser
+from toolkit.backends.supervisord.configuration import Configuration
 from toolkit.backends.supervisord.ownership import installed
 from toolkit.errors import BackendError, RefusedError
 from toolkit.paths import FleetPaths
@@ -43,6 +45,20 @@ def check(pid: int, conf: Path, paths: FleetPaths, files: Sequence[RenderedFile]
             raise RefusedError(f"{conf}: a group of another's takes the program {program}", _HINT)
 
 
+def fault(configuration: Configuration) -> str:
+    """Why the service could not start with what is there, in its parser's words; "" where it could.
+
+    Where it does not run, the toolkit's own supervisor parses, which does not know its environment.
+
+    Raises:
+        BackendError: that cannot be told.
+        RefusedError: its process may not be looked at.
+    """
+    pid = finding.supervisord_of(configuration.pidfile)
+    told = str(_parse(pid, {"conf": str(configuration.path), "put": {}, "gone": []}).get("error", ""))
+    return "" if pid is None and "ENV_" in told else told
+
+
 def _refuse_twice(files: Iterable[Path], programs: set[str]) -> None:
     """Refuse a section that stands twice: supervisord itself would merge the two, without a word."""
     for path in files:
@@ -51,12 +67,12 @@ def _refuse_twice(files: Iterable[Path], programs: set[str]) -> None:
                 raise RefusedError(f"{path}: it has a section of the name {name.strip()}", _HINT)
 
 
-def _parse(pid: int, asked: Mapping[str, object]) -> dict[str, Any]:
+def _parse(pid: int | None, asked: Mapping[str, object]) -> dict[str, Any]:
     source = Path(whole_parser.__file__).read_text(encoding="utf-8")
     done = shell.run(
-        [_interpreter(pid), "-c", source],
+        [_interpreter(pid) if pid else sys.executable, "-c", source],
         timeout_s=PARSE_S,
-        env=_environment(pid),
+        env=_environment(pid) if pid else dict(os.environ),
         input=json.dumps(asked),
         cwd="/",
     )
