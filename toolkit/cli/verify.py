@@ -8,7 +8,7 @@ import typer
 
 from toolkit.cli.context import Invocation, JsonFlag, invocation
 from toolkit.cli.output import echo, emit_json, table
-from toolkit.errors import ExitCode
+from toolkit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from toolkit.verify.run import Result
@@ -25,9 +25,9 @@ def register(app: typer.Typer) -> None:
 def verify(
     context: typer.Context,
     hosts: Annotated[
-        str,
+        str | None,
         typer.Option(help="Check these instead, as ssh://user@host:port,…; -f names the fleet file there."),
-    ] = "",
+    ] = None,
     remote_toolkit: Annotated[str, typer.Option(help="The command on those hosts.")] = "toolkit",
     sudo: Annotated[bool, typer.Option("--sudo", help="Become root on those hosts.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="Show what passed as well.")] = False,
@@ -51,8 +51,10 @@ def verify(
 
         echo(msgspec.json.encode(expected(call.paths(), call.fleet_file)).decode())
         return
-    if hosts:
+    if hosts is not None:
         names = [name.strip() for name in hosts.split(",") if name.strip()]
+        if not names:
+            raise UsageError("--hosts names no host", "name some, as ssh://user@host:port,…")
         remote = Remote(hosts=names, toolkit=[remote_toolkit, *_options(call)], sudo=sudo)
         results = verify_hosts(remote, junitxml)
     else:

@@ -20,6 +20,8 @@ from toolkit.verify.facts import CommandResult, Facts, Host, ask, gather
 from toolkit.verify.of_host import all_checks
 
 LOCAL = "local://"
+# Of timeout(1): a command that cannot be run, or is not there.
+_NO_COMMAND = (126, 127)
 _FILE = Path(__file__).with_name("test_host.py")
 # What a user's own settings must not change.
 _PYTEST_SETTINGS = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
@@ -156,7 +158,8 @@ def _refused(done: CommandResult) -> ToolkitError:
     """What the toolkit over there says, with its hint."""
     words = done.stderr.strip().splitlines() or [f"exit code {done.rc}"]
     hints = [line.removeprefix("hint: ") for line in words if line.startswith("hint: ")]
-    hint = "; ".join(hints) or "see that the fleet is deployed there"
+    absent = "name the toolkit's command there by --remote-toolkit"
+    hint = "; ".join(hints) or (absent if done.rc in _NO_COMMAND else "see that the fleet is deployed there")
     return ToolkitError(words[0].removeprefix("error: "), hint)
 
 

@@ -211,6 +211,13 @@ def test_a_host_that_cannot_be_reached_is_a_failed_check(operator):
     assert "refused" in check["found"], check
 
 
+def test_a_host_without_the_command_is_a_failed_check_and_no_host_at_all_is_refused(operator):
+    told = operator.run("verify", "--hosts", "local://", "--remote-toolkit", "/no/toolkit", "--json", code=3)
+    (check,) = json.loads(told.stdout)["checks"]
+    assert check["hint"] == "name the toolkit's command there by --remote-toolkit"
+    assert "names no host" in operator.run("verify", "--hosts", " ,", code=2).stderr
+
+
 def test_the_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(run, "find_spec", lambda _name: None)
     with pytest.raises(run.UsageError, match="needs pytest") as caught:
