@@ -230,6 +230,16 @@ LOADED = {"TasksMax": "64", "PrivateTmp": "yes"}
 FILES = {UNIT.path: a_file(0o644), "/a.json": a_file(0o640)}
 
 
+@pytest.mark.parametrize(("nice", "sure"), [(5, False), (-5, True)])
+def test_a_restart_is_no_sure_cure_of_a_niceness_that_the_supervisor_may_have(nice, sure):
+    limits = {"Max open files": "1024", "Max core file size": "0"}
+    verdict = of_bot(LOADED, LIMITED, processes={7: ProcessFact("a", {"Seccomp": "2"}, limits, nice)})[
+        "limits"
+    ]
+    assert verdict.found == f"nice: {nice}, not 0"
+    assert ("supervisor itself" not in verdict.hint) is sure
+
+
 def test_of_a_bot_that_is_well_nothing_is_told():
     assert failures(LOADED, LIMITED) == {}
 

@@ -156,6 +156,8 @@ def _limits(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     if process.nice != limits.nice:
         faults.append(f"nice: {process.nice}, not {limits.nice}")
     restart = f"`toolkit admin restart-bot {bot.name}` brings back what its unit says"
+    if process.nice > limits.nice and not (wanted.target and wanted.mode == "system"):
+        restart += ", where its supervisor itself is no nicer than that"
     of_unit = limit_faults(wanted, bot, facts) if wanted.target else ()
     return mended(*((fault, restart) for fault in faults), *of_unit)
 
