@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from tests import waiting
+from tests.sandbox_server import SandboxServer
 from tests.waiting import lives
 from toolkit import botfile, run_record
 from toolkit.botfile import App, BotFile, Files, Restart
@@ -26,12 +27,6 @@ from toolkit.secrets import TokenReference
 
 APPS = Path(__file__).parents[2] / "apps"
 RUNNER = Path(sys.executable).with_name("bot-runner")
-SERVE = """
-import sys
-from pathlib import Path
-from toolkit.sandbox.run import Options, run
-run(Options(port=0, url_file=Path(sys.argv[1])), lambda url: None)
-"""
 WITHIN_S = 20.0
 
 
@@ -41,13 +36,9 @@ def eventually(condition: Callable[[], Any], what: str, within_s: float = WITHIN
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxClient]:
-    folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
-    server = subprocess.Popen([sys.executable, "-c", SERVE, str(folder / "url")])
-    eventually((folder / "url").exists, "a sandbox")
-    yield SandboxClient((folder / "url").read_text().strip())
-    server.terminate()
-    server.wait(10)
-    shutil.rmtree(folder)
+    server = SandboxServer()
+    yield server.client
+    server.close()
 
 
 class Bot:
