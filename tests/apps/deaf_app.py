@@ -137,6 +137,22 @@ def wedged(context: Context) -> Application:
     return _with_handlers(ApplicationBuilder().get_updates_request(Wedged()), context)
 
 
+async def _talk(application: Application) -> None:
+    async def on_and_on() -> None:
+        while True:
+            await application.bot.get_me()
+            await application.bot.send_message(1, "all is well")
+            await asyncio.sleep(0.05)
+
+    leaked.append(asyncio.create_task(on_and_on()))
+
+
+def wedged_and_talking(context: Context) -> Application:
+    """Its other calls are answered all the time."""
+    intake.POLL_DEADLINE_S = 1.0
+    return _with_handlers(ApplicationBuilder().get_updates_request(Wedged()).post_init(_talk), context)
+
+
 def occupied(context: Context) -> Application:
     polls = HTTPXRequest(connection_pool_size=1, pool_timeout=0.05)
     return _with_handlers(ApplicationBuilder().get_updates_request(polls), context)

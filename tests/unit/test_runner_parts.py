@@ -360,6 +360,17 @@ def test_tries_wait_longer_up_to_a_cap_and_begin_anew():
     assert tries.failed == 0
 
 
+OUTAGES = (Fault.NETWORK, Fault.TIMEOUT, Fault.SERVER, Fault.GARBAGE, Fault.MISROUTED)
+
+
+@pytest.mark.parametrize("fault", OUTAGES)
+def test_an_outage_leaves_pauses_that_end_within_a_second_of_it_and_differ(fault):
+    tries, others = Tries(), Tries()
+    pauses = [tries.pause_s(None, fault) for _ in range(50)]
+    assert max(pauses) < 0.8
+    assert pauses != [others.pause_s(None, fault) for _ in range(50)]
+
+
 # The library warns of a type that it will change one day.
 @pytest.mark.filterwarnings("ignore:.*retry_after")
 def test_what_the_api_asks_for_is_kept_within_reason():

@@ -138,6 +138,13 @@ def test_a_poll_that_cannot_even_be_cancelled_ends_the_bot(deaf):
     assert "in do_request" in last_words(deaf)
 
 
+def test_calls_that_are_answered_hide_no_poll_that_is_not(deaf, sandbox, eventually):
+    deaf.app("telegram", "deaf_app:wedged_and_talking").up()
+    eventually(lambda: sandbox.counters(deaf.id)["sent"] > 5, "messages, though no poll is answered")
+    assert deaf.ended() == DEAF
+    assert "the poll is overdue by more than 1 s" in deaf.record().last_exit.reason
+
+
 def test_a_bot_whose_http_layer_has_no_connection_for_polls_any_more_is_ended(deaf, sandbox):
     deaf.app("telegram", "deaf_app:occupied").up()
     sandbox.say(deaf.id, "/hold")
@@ -210,6 +217,16 @@ def test_neither_silence_nor_an_outage_is_a_hang(deaf, sandbox):
         deaf.until("RUNNING")
     assert len(sandbox.wait_for_answers(deaf.id, 3)) == 3
     assert deaf.runner.poll() is None
+
+
+def test_sigabrt_ends_a_blocked_bot_at_once_with_its_stack(deaf, sandbox, eventually):
+    """As systemd's watchdog sends it to a bot whose loop can handle nothing."""
+    deaf.change(health=Health()).up()
+    sandbox.say(deaf.id, "/block 60")
+    eventually(lambda: deaf.ask("status")["oldest_in_flight_s"], "a handler that blocks")
+    deaf.runner.send_signal(signal.SIGABRT)
+    assert deaf.ended(within_s=10) == -signal.SIGABRT
+    assert "in block" in deaf.stray()
 
 
 def test_the_watchdog_is_fed_until_the_bot_hangs(deaf, sandbox, short_dir):

@@ -17,6 +17,7 @@ import pytest
 from bot_runner.start_slot import StartSlot
 from toolkit import botfile, run_record
 from toolkit.botfile import App, Limits
+from toolkit.health import start_timeout_s
 from toolkit.lifecycle import FailureClass
 from toolkit.run_record import LastExit, RunRecord
 from toolkit.secrets import TokenReference
@@ -402,6 +403,19 @@ def test_the_supervisor_is_told_and_the_app_is_not(bot, short_dir):
             heard += supervisor.recv(4096).decode().splitlines()
         assert bot.ended() == 0
     assert bot.messages("stdout") == [str(Path(bot.file.files.socket).with_name("notify.sock"))]
+
+
+def test_the_supervisor_is_asked_for_time_again_and_again_until_the_api_is_reached(bot, short_dir):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(short_dir / "n"))
+        supervisor.settimeout(10)
+        bot.change(endpoint="http://127.0.0.1:9").start(NOTIFY_SOCKET=str(short_dir / "n"))
+        asked = f"EXTEND_TIMEOUT_USEC={int(start_timeout_s(bot.file.health, bot.file.stop_s) * 1e6)}"
+        heard = []
+        while heard.count(asked) < 2:
+            heard += supervisor.recv(4096).decode().splitlines()
+        assert "READY=1" not in heard
+        assert bot.stop() == 0
 
 
 def test_a_bot_that_gets_ready_with_a_trouble_is_ready_for_the_supervisor(bot, short_dir):
