@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,15 @@ def short_dir() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bt", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def supervisor(short_dir: Path) -> Iterator[socket.socket]:
+    """The socket at which a supervisor hears its units: sd_notify(3); its name is their ``NOTIFY_SOCKET``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
+        made.bind(str(short_dir / "n"))
+        made.settimeout(10)
+        yield made
 
 
 class SmallDisk:

@@ -132,9 +132,13 @@ def trickles(context: Context) -> Application:
     return _with_handlers(ApplicationBuilder().request(Trickles()), context)
 
 
-def wedged(context: Context) -> Application:
+def _wedged() -> ApplicationBuilder:
     intake.POLL_DEADLINE_S = 1.0  # what a test can wait for
-    return _with_handlers(ApplicationBuilder().get_updates_request(Wedged()), context)
+    return ApplicationBuilder().get_updates_request(Wedged())
+
+
+def wedged(context: Context) -> Application:
+    return _with_handlers(_wedged(), context)
 
 
 async def _talk(application: Application) -> None:
@@ -149,8 +153,7 @@ async def _talk(application: Application) -> None:
 
 def wedged_and_talking(context: Context) -> Application:
     """Its other calls are answered all the time."""
-    intake.POLL_DEADLINE_S = 1.0
-    return _with_handlers(ApplicationBuilder().get_updates_request(Wedged()).post_init(_talk), context)
+    return _with_handlers(_wedged().post_init(_talk), context)
 
 
 def occupied(context: Context) -> Application:

@@ -1,20 +1,8 @@
 """Words to the supervisor: none is lost that could be taken, and none blocks."""
 
 import socket
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from bot_runner.notify import Notifier
-
-
-@pytest.fixture
-def supervisor(short_dir: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.bind(str(short_dir / "n"))
-        made.settimeout(5)
-        yield made
 
 
 def test_fields_come_as_lines_of_utf8(supervisor):

@@ -1,7 +1,6 @@
 """Each way to be deaf, for real: seen, told, ended with its class; and what is none of them is not ended."""
 
 import signal
-import socket
 import sys
 import time
 
@@ -229,18 +228,15 @@ def test_sigabrt_ends_a_blocked_bot_at_once_with_its_stack(deaf, sandbox, eventu
     assert "in block" in deaf.stray()
 
 
-def test_the_watchdog_is_fed_until_the_bot_hangs(deaf, sandbox, short_dir):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(short_dir / "n"))
-        supervisor.settimeout(10)
-        deaf.change(concurrency=1, health=Health(loop_s=5, poll_s=5, handler_s=1, stuck_s=1), stop_s=3.0)
-        deaf.up(NOTIFY_SOCKET=str(short_dir / "n"), WATCHDOG_USEC="300000")
-        sandbox.say(deaf.id, "/never")
-        heard = []
-        while "STOPPING=1" not in heard:
-            heard.append(supervisor.recv(4096).decode().partition("\n")[0])
-        told = next(i for i, text in enumerate(heard) if "the handlers are stuck" in text)
-        assert "WATCHDOG=1" in heard[:told]
-        # The loop turns on, and a last word may have been under way when the verdict fell.
-        assert heard[told:].count("WATCHDOG=1") <= 1
+def test_the_watchdog_is_fed_until_the_bot_hangs(deaf, sandbox, supervisor):
+    deaf.change(concurrency=1, health=Health(loop_s=5, poll_s=5, handler_s=1, stuck_s=1), stop_s=3.0)
+    deaf.up(NOTIFY_SOCKET=supervisor.getsockname(), WATCHDOG_USEC="300000")
+    sandbox.say(deaf.id, "/never")
+    heard = []
+    while "STOPPING=1" not in heard:
+        heard.append(supervisor.recv(4096).decode().partition("\n")[0])
+    told = next(i for i, text in enumerate(heard) if "the handlers are stuck" in text)
+    assert "WATCHDOG=1" in heard[:told]
+    # The loop turns on, and a last word may have been under way when the verdict fell.
+    assert heard[told:].count("WATCHDOG=1") <= 1
     assert deaf.ended() == DEAF

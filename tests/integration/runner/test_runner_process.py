@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -388,57 +387,46 @@ def test_a_program_that_ignores_sigterm_is_killed(bot, eventually):
     assert "the program did not end within 1 s and is killed" in bot.messages()
 
 
-def test_the_supervisor_is_told_and_the_app_is_not(bot, short_dir):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(short_dir / "n"))
-        supervisor.settimeout(10)
-        bot.app("exec", argv=("/bin/sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 99"))
-        bot.up(NOTIFY_SOCKET=str(short_dir / "n"), WATCHDOG_USEC="900000")
-        heard = []
-        while "WATCHDOG=1" not in heard:
-            heard += supervisor.recv(4096).decode().splitlines()
-        assert heard.index("READY=1") < heard.index("WATCHDOG=1")
-        bot.runner.send_signal(signal.SIGTERM)
-        while "STOPPING=1" not in heard:
-            heard += supervisor.recv(4096).decode().splitlines()
-        assert bot.ended() == 0
+def test_the_supervisor_is_told_and_the_app_is_not(bot, supervisor):
+    bot.app("exec", argv=("/bin/sh", "-c", "echo $NOTIFY_SOCKET; exec sleep 99"))
+    bot.up(NOTIFY_SOCKET=supervisor.getsockname(), WATCHDOG_USEC="900000")
+    heard = []
+    while "WATCHDOG=1" not in heard:
+        heard += supervisor.recv(4096).decode().splitlines()
+    assert heard.index("READY=1") < heard.index("WATCHDOG=1")
+    bot.runner.send_signal(signal.SIGTERM)
+    while "STOPPING=1" not in heard:
+        heard += supervisor.recv(4096).decode().splitlines()
+    assert bot.ended() == 0
     assert bot.messages("stdout") == [str(Path(bot.file.files.socket).with_name("notify.sock"))]
 
 
-def test_the_supervisor_is_asked_for_time_again_and_again_until_the_api_is_reached(bot, short_dir):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(short_dir / "n"))
-        supervisor.settimeout(10)
-        bot.change(endpoint="http://127.0.0.1:9").start(NOTIFY_SOCKET=str(short_dir / "n"))
-        asked = f"EXTEND_TIMEOUT_USEC={int(start_timeout_s(bot.file.health, bot.file.stop_s) * 1e6)}"
-        heard = []
-        while heard.count(asked) < 2:
-            heard += supervisor.recv(4096).decode().splitlines()
-        assert "READY=1" not in heard
-        assert bot.stop() == 0
+def test_the_supervisor_is_asked_for_time_again_and_again_until_the_api_is_reached(bot, supervisor):
+    bot.change(endpoint="http://127.0.0.1:9").start(NOTIFY_SOCKET=supervisor.getsockname())
+    asked = f"EXTEND_TIMEOUT_USEC={int(start_timeout_s(bot.file.health, bot.file.stop_s) * 1e6)}"
+    heard = []
+    while heard.count(asked) < 2:
+        heard += supervisor.recv(4096).decode().splitlines()
+    assert "READY=1" not in heard
+    assert bot.stop() == 0
 
 
-def test_a_bot_that_gets_ready_with_a_trouble_is_ready_for_the_supervisor(bot, short_dir):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(short_dir / "n"))
-        supervisor.settimeout(10)
-        bot.app("async", "tasks_app:ready_with_a_trouble", ready="app")
-        bot.start(NOTIFY_SOCKET=str(short_dir / "n"))
-        heard = []
-        while "READY=1" not in heard:
-            heard += supervisor.recv(4096).decode().splitlines()
-        assert bot.until("DEGRADED", "slow")["ready"]
+def test_a_bot_that_gets_ready_with_a_trouble_is_ready_for_the_supervisor(bot, supervisor):
+    bot.app("async", "tasks_app:ready_with_a_trouble", ready="app")
+    bot.start(NOTIFY_SOCKET=supervisor.getsockname())
+    heard = []
+    while "READY=1" not in heard:
+        heard += supervisor.recv(4096).decode().splitlines()
+    assert bot.until("DEGRADED", "slow")["ready"]
 
 
-def test_a_supervisor_that_does_not_read_blocks_nothing(bot, short_dir, sandbox):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
-        supervisor.bind(str(short_dir / "n"))
-        bot.up(NOTIFY_SOCKET=str(short_dir / "n"), WATCHDOG_USEC="60000")
-        for number in range(5):
-            assert sandbox.ask(bot.id, f"{number}")
-        time.sleep(0.5)  # long enough for the queue of the socket to be full
-        assert bot.ask("status")["loop_lag_s"] < 5
-        assert bot.stop() == 0
+def test_a_supervisor_that_does_not_read_blocks_nothing(bot, supervisor, sandbox):
+    bot.up(NOTIFY_SOCKET=supervisor.getsockname(), WATCHDOG_USEC="60000")
+    for number in range(5):
+        assert sandbox.ask(bot.id, f"{number}")
+    time.sleep(0.5)  # long enough for the queue of the socket to be full
+    assert bot.ask("status")["loop_lag_s"] < 5
+    assert bot.stop() == 0
 
 
 def _everything_readable(bot) -> str:
