@@ -90,11 +90,11 @@ def pause_s(failures: int, restart: Restart, fraction: float) -> float:
 def in_crash_loop(record: RunRecord, restart: Restart) -> bool:
     """Whether so many runs in a row failed that the bot is to be left down.
 
-    A temporary failure, such as a network that went away during the start, never counts as the last straw.
+    What lies outside the machine, such as a network that went away during the start, is never the last straw.
     """
     if not restart.limit or record.failures < restart.limit or record.last_exit is None:
         return False
-    return record.last_exit.failure != FailureClass.TEMPORARY.name
+    return record.last_exit.failure not in (FailureClass.TEMPORARY.name, FailureClass.BAD_UPSTREAM.name)
 
 
 def crash_loop(record: RunRecord) -> BotFailedError:

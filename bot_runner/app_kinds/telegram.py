@@ -18,7 +18,7 @@ from toolkit import spool
 from toolkit.lifecycle import FailureClass
 
 with quick_imports():
-    from telegram.error import NetworkError, RetryAfter
+    from telegram.error import InvalidToken, NetworkError, RetryAfter
 
     from bot_runner.application import build
     from bot_runner.delivery import Delivery
@@ -65,7 +65,8 @@ class Session:
         """Start, up to where the token is accepted, a poll was answered and the application runs.
 
         Raises:
-            BotFailedError: TOKEN_REFUSED, or TEMPORARY where the app's own hook met a network error.
+            BotFailedError: TOKEN_REFUSED; TEMPORARY, or BAD_UPSTREAM for a 404, where the app's hook met a
+                fault on the way to the API.
         """
         app, bot = self._app, self._app.bot
         with threads.needed(self._run.bot.limits):
@@ -166,12 +167,17 @@ class Session:
             await asyncio.sleep(pause)
 
     async def _hook_of_start(self, hook: Callable[[Any], Awaitable[object]]) -> None:
-        """Call post_init once: it is not made to be repeated, so a network error begins the process anew."""
+        """Call post_init once: it is not made to be repeated, so a fault on the way ends the process."""
         try:
             with self._run.vitals.app_works("post_init"):
                 await hook(self._app)
-        except (NetworkError, RetryAfter) as error:
+        except (NetworkError, RetryAfter, InvalidToken) as error:
+            fault = classify(error)
+            if fault is Fault.REFUSED:
+                raise
             _log.warning("post_init failed", exc_info=error)
+            if fault is Fault.MISROUTED:
+                raise BotFailedError(FailureClass.BAD_UPSTREAM, self._words("post_init", fault)) from None
             reason = self._run.redact.line(f"post_init: {error}")
             raise BotFailedError(FailureClass.TEMPORARY, reason) from None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from typing import Any
 
 from telegram import Update
 from telegram.ext import (
@@ -9,12 +10,14 @@ from telegram.ext import (
     ApplicationBuilder,
     CommandHandler,
     ContextTypes,
+    ExtBot,
     MessageHandler,
     filters,
 )
 from telegram.request import HTTPXRequest
 
 from bot_runner.context import Context
+from toolkit.spool import Spool
 
 DIE_WITH = 9
 
@@ -60,3 +63,20 @@ def one_by_one(context: Context) -> Application:
     """As python-telegram-bot does by default, with a request and a small queue of the app's own."""
     builder = ApplicationBuilder().get_updates_request(HTTPXRequest(1)).update_queue(asyncio.Queue(2))
     return _application(context, builder)
+
+
+def tells_syncs_and_polls(context: Context) -> Application:
+    """Logs each poll's offset, and each sync with the newest update that it has made durable."""
+    commit, get_updates = Spool.commit, ExtBot.get_updates
+
+    def told_commit(spool: Spool) -> None:
+        mark = spool.mark
+        commit(spool)
+        context.logger.info("durable up to %s", mark)
+
+    async def told_get_updates(bot: ExtBot, **arguments: Any) -> tuple[Update, ...]:
+        context.logger.info("asks from %s", arguments.get("offset"))
+        return await get_updates(bot, **arguments)
+
+    Spool.commit, ExtBot.get_updates = told_commit, told_get_updates
+    return build(context)

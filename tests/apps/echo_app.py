@@ -189,6 +189,13 @@ def shuts_down(_: Context) -> ApplicationBuilder:
     return ApplicationBuilder().post_init(shut_down)
 
 
+def greets_first(_: Context) -> ApplicationBuilder:
+    async def greet(application) -> None:
+        await application.bot.send_message(1, "here I am")
+
+    return ApplicationBuilder().post_init(greet)
+
+
 def handles_signals(context: Context) -> ApplicationBuilder:
     """What a script does that ends by itself."""
     signal.signal(signal.SIGTERM, lambda *_: context.logger.info("heard"))

@@ -88,8 +88,9 @@ def test_only_failures_that_last_are_a_loop():
     assert not runs.in_crash_loop(RunRecord(failures=2, last_exit=CRASHED), restart)
     assert runs.in_crash_loop(RunRecord(failures=3, last_exit=CRASHED), restart)
     assert not runs.in_crash_loop(RunRecord(failures=99, last_exit=CRASHED), Restart(limit=0))
-    temporary = LastExit(at=EARLY, kind="failed", failure="TEMPORARY")
-    assert not runs.in_crash_loop(RunRecord(failures=99, last_exit=temporary), restart)
+    for failure in ("TEMPORARY", "BAD_UPSTREAM"):
+        outside = LastExit(at=EARLY, kind="failed", failure=failure)
+        assert not runs.in_crash_loop(RunRecord(failures=99, last_exit=outside), restart)
 
 
 def test_only_the_first_end_counts_and_one_failure_too_many_is_a_loop(tmp_path):

@@ -42,6 +42,22 @@ def left(bot):
     return found
 
 
+def test_nothing_is_confirmed_to_the_api_before_it_is_durable(bot, sandbox):
+    bot.app("telegram", "delivery_app:tells_syncs_and_polls").up()
+    for number in range(5):
+        assert sandbox.ask(bot.id, f"text {number}")
+    sandbox.wait_until(bot.id, lambda counters: counters["pending"] == 0)
+    durable, asked = 0, []
+    for words in bot.messages("alice"):
+        *_, number = words.split()
+        if words.startswith("durable up to ") and number != "None":
+            durable = int(number)
+        elif words.startswith("asks from ") and number != "None":
+            asked.append(int(number))
+            assert asked[-1] <= durable + 1, words
+    assert len(set(asked)) >= 5
+
+
 def test_a_damaged_place_in_the_spool_costs_what_it_holds_and_is_told(bot, sandbox):
     bot.up()
     sandbox.say(bot.id, "/slow gate")

@@ -176,6 +176,23 @@ def test_404_keeps_it_initializing(bot, sandbox):
     bot.until("RUNNING")
 
 
+@pytest.mark.parametrize(
+    ("kind", "failure", "words"),
+    [("404", "BAD_UPSTREAM", "post_init: misrouted, 404"), ("502", "TEMPORARY", "post_init: Bad Gateway")],
+)
+def test_a_hook_of_the_start_that_meets_a_fault_on_the_way_begins_the_process_anew(
+    bot, sandbox, kind, failure, words
+):
+    sandbox.fault(bot.id, "sendMessage", kind)
+    bot.app("telegram", "echo_app:greets_first").start()
+    assert bot.ended() == FailureClass[failure].code
+    last = bot.record().last_exit
+    assert (last.failure, last.reason[: len(words)]) == (failure, words)
+    sandbox.heal(bot.id)
+    bot.up()
+    assert sandbox.answers(bot.id)[-1]["text"] == "here I am"
+
+
 def test_an_app_does_not_say_when_it_polls(bot, sandbox):
     sandbox.fault(bot.id, "deleteWebhook", "502")
     bot.app("telegram", "echo_app:eager").start()
