@@ -52,7 +52,7 @@ def test_a_bot_that_systemd_gave_up_is_told_and_comes_back_when_it_is_mended(
     fleet, eventually, runner_away, command
 ):
     fleet.host.run("kill", "-KILL", fleet.bots()["alice"]["pid"])
-    bot = eventually(lambda: (b := fleet.bots()["alice"])["state"] == "FAILED" and b, 30)
+    bot = eventually(lambda: (b := fleet.bots()["alice"])["state"] == "FAILED" and b, 90)
     assert bot["reason"].startswith("its process could not be set up: 203/EXEC")
     assert "systemd gave up after" in bot["reason"]
     assert "(start-limit-hit)" in bot["reason"]
@@ -68,7 +68,7 @@ def test_a_bot_that_systemd_gave_up_is_told_and_comes_back_when_it_is_mended(
     again = fleet.run(*command, code=None)
     assert again.returncode in (1, 3)
     assert "203/EXEC" in again.stdout + again.stderr
-    eventually(lambda: fleet.states()["alice"] == "FAILED", 30)
+    eventually(lambda: fleet.states()["alice"] == "FAILED", 90)
     runner_away()
     fleet.run(*command)
     assert fleet.states()["alice"] == "RUNNING"
