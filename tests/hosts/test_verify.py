@@ -177,6 +177,13 @@ def test_breaking_one_thing_fails_exactly_its_check_and_what_the_hint_says_mends
     assert found in faults[check]["found"]
 
 
+def test_a_host_is_asked_over_one_connection(guest):
+    logins = "journalctl --sync; journalctl -q -t sshd -o cat | grep -c '^Accepted publickey'"
+    before = int(guest.host.sh(logins))
+    assert guest.verify() == {}
+    assert int(guest.host.sh(logins)) == before + 1
+
+
 def test_folders_that_were_opened_are_told_and_put_back(guest):
     modes = {"/run/bot-toolkit": "0755", "/run/bot-toolkit/demo": "", "/var/lib/bot-toolkit/demo": ""}
     guest.host.run("chmod", "777", *modes)

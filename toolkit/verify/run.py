@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ LOCAL = "local://"
 # Of timeout(1): a command that cannot be run, or is not there.
 _NO_COMMAND = (126, 127)
 _FILE = Path(__file__).with_name("test_host.py")
+# Seconds for which a connection stays open when nothing goes over it.
+_KEPT_OPEN_S = 5
+# What ssh and the shell before it take as it stands; the address of a socket has 108 bytes.
+_PLAIN_PATH = re.compile(r"[\w/.-]{1,80}", re.ASCII)
 # What a user's own settings must not change.
 _PYTEST_SETTINGS = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
@@ -126,19 +131,20 @@ def verify_hosts(remote: Remote, junit: Path | None) -> list[Result]:
     """
     need_testinfra()
     cases: list[Case] = []
-    for name in remote.hosts:
-        try:
-            cases += _cases_of(name, remote)
-        except ToolkitError as error:
-            cases.append(Case(name, _reachable(error), Facts()))
+    with tempfile.TemporaryDirectory(prefix="toolkit-") as folder:
+        for number, name in enumerate(remote.hosts):
+            try:
+                cases += _cases_of(name, remote, f"{folder}/{number}")
+            except ToolkitError as error:
+                cases.append(Case(name, _reachable(error), Facts()))
     return _run(cases, junit)
 
 
-def _cases_of(name: str, remote: Remote) -> list[Case]:
+def _cases_of(name: str, remote: Remote, socket: str) -> list[Case]:
     import testinfra
 
     try:
-        host: Host = testinfra.get_host(name, sudo=remote.sudo)
+        host: Host = testinfra.get_host(name, sudo=remote.sudo, **_one_connection(name, socket))
     except (RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f"--hosts {name}: {error}", "name it as ssh://user@host:port") from None
     try:
@@ -152,6 +158,13 @@ def _cases_of(name: str, remote: Remote) -> list[Case]:
     except msgspec.DecodeError as error:
         hint = f"its toolkit is of another version: this one reads version {VERSION}"
         raise ToolkitError(f"its answer is none that is known: {error}", hint) from None
+
+
+def _one_connection(name: str, socket: str) -> dict[str, Any]:
+    """The options with which all commands for a host go over one connection of ssh: ssh_config(5)."""
+    if not name.startswith(("ssh://", "safe-ssh://")) or not _PLAIN_PATH.fullmatch(socket):
+        return {}
+    return {"controlpath": socket, "controlpersist": _KEPT_OPEN_S}
 
 
 def _refused(done: CommandResult) -> ToolkitError:
