@@ -41,6 +41,8 @@ class Machine(Host):
     def __init__(self, name: str = "vm") -> None:
         self.name, self.port = name, _free_port()
         self._folder, self._lock = _own_folder()
+        # A path that is short wherever the cache lies: the address of a socket has 108 bytes.
+        self._connections = tempfile.TemporaryDirectory(prefix="toolkit-")
         tree = _tree()
         with ExitStack() as stack:
             for layer in tree.layers:
@@ -54,6 +56,13 @@ class Machine(Host):
     def command(self, argv: Sequence[str], user: str = "root") -> list[str]:
         session = ["env", f"PATH={PATH}", "LANG=C.UTF-8"]
         return [*self.ssh(user), join([*session, *argv])]
+
+    def ssh(self, user: str = "root") -> list[str]:
+        """As any host's, over one connection of each user: to open one takes a machine seconds."""
+        program, *options = super().ssh(user)
+        path = f"{self._connections.name}/{user}"
+        shared = ("ControlMaster=auto", "ControlPersist=30", f"ControlPath={path}")
+        return [program, *(word for option in shared for word in ("-o", option)), *options]
 
     def wait_until_up(self) -> None:
         """Wait until it has booted and SSH answers."""
@@ -88,6 +97,7 @@ class Machine(Host):
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(60)
         if self._lock >= 0:
+            self._connections.cleanup()
             shutil.rmtree(self._folder, ignore_errors=True)
             os.close(self._lock)
             self._lock = -1
