@@ -113,6 +113,18 @@ def test_a_deploy_that_was_broken_off_before_systemd_read_the_units_is_finished_
     fleet.run("deploy")
 
 
+def test_systemd_reads_the_units_once_for_all_that_a_deploy_changes(fleet):
+    reloads = "journalctl --sync; journalctl -q _PID=1 -o cat | grep -c '^Reloading\\.'"
+    fleet.run("up")
+    before = int(fleet.host.sh(reloads))
+    fleet.edit("  echo:\n", "  echo:\n    environment: {NEW: set}\n")
+    fleet.run("deploy")
+    assert int(fleet.host.sh(reloads)) == before + 1
+    fleet.edit("    environment: {NEW: set}\n", "")
+    fleet.run("deploy")
+    assert int(fleet.host.sh(reloads)) == before + 2
+
+
 def test_a_lost_unit_is_put_back_also_where_the_bot_file_alone_changed(fleet):
     fleet.run("up")
     unit = f"/etc/systemd/system/bot-{fleet.fleet}-bob.service"

@@ -292,6 +292,25 @@ def test_a_lost_bus_is_found_again_while_jobs_run(fleet, bus):
     assert fleet.phase("slow") is Phase.STOPPED
 
 
+def test_who_acts_has_subscribed_before_on_each_connection(fleet, bus, monkeypatch):
+    members, many = [], bus.many
+
+    def noted(calls, timeout_s=None):
+        members.extend(call.member for call in calls)
+        return many(calls, timeout_s)
+
+    monkeypatch.setattr(bus, "many", noted)
+    fleet.add("one")
+    fleet.backend.reload(["one"])
+    unit = fleet.paths.service("one")
+    for connection in ("the first", "another"):
+        for member in ("StartUnit", "StopUnit"):
+            assert Jobs(bus, {unit: member}).wait(20), connection
+        assert members[:4] == ["AddMatch", "Subscribe", "StartUnit", "StopUnit"]
+        members.clear()
+        bus.close()
+
+
 def test_one_that_cannot_be_started_is_named_and_the_others_start(fleet):
     fleet.add("good")
     fleet.write(fleet.paths.service("bad"), "[Service]\nType=notify\n")
