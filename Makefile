@@ -56,9 +56,9 @@ unit: $(VENV)/.ready-dev
 	@$(BIN)/pytest -q tests/unit tests/plans tests/golden tests/test_*.py
 
 # Tests wait as much as they compute, hence one worker more than there are processors. A file is one worker's: its
-# tests share hosts, and some their order. (Groups of xdist 3.8 have no effect under pytest 9.2.)
+# tests share hosts, and some their order. Files begin as tests/conftest.py has ordered them.
 test: lint
-	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.ready-dev
 	@$(BIN)/python tests/bench

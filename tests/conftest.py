@@ -15,6 +15,11 @@ import pytest
 from tests.waiting import eventually
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes: at the end, a worker would be alone with them."""
+    items.sort(key=lambda item: item.get_closest_marker("takes_minutes") is None)
+
+
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
     """A folder whose path leaves room for Unix sockets, which allow 107 bytes."""

@@ -28,13 +28,7 @@ UNITS = {"system": "/etc/systemd/system", "user": f"{HOME}/.config/systemd/user"
 _numbers = count()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(place, id=str(place), marks=pytest.mark.xdist_group(f"hostile-{place}"))
-        for place in (SYSTEM_SYSTEMD, USER_SYSTEMD, SYSTEM_SUPERVISORD)
-    ],
-)
+@pytest.fixture(scope="module", params=[SYSTEM_SYSTEMD, USER_SYSTEMD, SYSTEM_SUPERVISORD], ids=str)
 def place(request, host):
     if request.param == SYSTEM_SUPERVISORD:
         host.run("systemctl", "enable", "--now", "supervisor.service")

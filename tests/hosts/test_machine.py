@@ -10,7 +10,7 @@ from tests.hosts.bot_api import ENDPOINT, serve_bot_api
 from tests.hosts.machine import Machine
 from tests.hosts.playbook import ECHO, play
 
-pytestmark = pytest.mark.xdist_group("machine")
+pytestmark = pytest.mark.takes_minutes
 
 # What qemu's own DHCP server gives.
 OUTER = "10.0.2.15"

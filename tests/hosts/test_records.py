@@ -20,13 +20,7 @@ EVIL = [
 ]
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(place, id=place.backend, marks=pytest.mark.xdist_group(f"records-{place.backend}"))
-        for place in (SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD)
-    ],
-)
+@pytest.fixture(scope="module", params=[SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD], ids=lambda place: place.backend)
 def fleet(request, host):
     host.run("toolkit", "sandbox", "--detach", code=None)
     made = settle_in(host, request.param)

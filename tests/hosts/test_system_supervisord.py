@@ -15,10 +15,7 @@ OTHERS = "[program:web]\ncommand=/bin/sleep 100000\n"
 CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
 
 
-PLACES = [pytest.param(name, marks=pytest.mark.xdist_group(f"guest-{name}")) for name in ("debian", "pypi")]
-
-
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=["debian", "pypi"])
 def guest(request, containers_run) -> Iterator[Guest]:
     host = Container(image.with_toolkit())
     try:

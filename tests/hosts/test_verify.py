@@ -9,6 +9,7 @@ from tests.hosts.guest import FLEET, Guest, failed_checks
 from tests.hosts.image import OPT
 
 pytest_plugins = ("tests.hosts.fixtures",)
+pytestmark = pytest.mark.takes_minutes
 
 STALE = """\
 import os, socket, sys
@@ -30,12 +31,7 @@ SECRET = "/srv/demo/secrets/alice.token"
 DROP_IN = "/etc/systemd/system/bot-demo-alice.service.d/open.conf"
 
 
-PLACES = [
-    pytest.param(name, marks=pytest.mark.xdist_group(f"verify-{name}")) for name in ("debian", "systemd")
-]
-
-
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=["debian", "systemd"])
 def guest(request, containers_run) -> Iterator[Guest]:
     from tests.hosts import image
     from tests.hosts.container import Container

@@ -14,7 +14,7 @@ from tests.hosts.host import ssh_config
 from tests.hosts.playbook import ANSIBLE, fleet_folder, play
 
 pytest_plugins = ("tests.hosts.fixtures",)
-pytestmark = pytest.mark.xdist_group("ansible")
+pytestmark = pytest.mark.takes_minutes
 
 FLEET = """version: 1
 fleet: demo
