@@ -53,7 +53,7 @@ lint: $(VENV)/.ready-dev
 	@$(BIN)/mypy
 
 unit: $(VENV)/.ready-dev
-	@$(BIN)/pytest -q tests/unit tests/plans tests/golden tests/test_*.py
+	@$(BIN)/pytest -q -n $$(nproc) tests/unit tests/plans tests/golden tests/test_*.py
 
 # Tests wait as much as they compute, hence one worker more than there are processors. A file is one worker's: its
 # tests share hosts, and some their order. Files begin as tests/conftest.py has ordered them.
