@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HATCHING_S = 15.0
 # One that supervisord has just begun has to load first, with all others of a machine that boots.
 LOADING_S = 300.0
+# supervisord looks once a second what is to be started again, and tells whole seconds.
+_RESPAWN_S = 3.0
 _MAKES_ANEW = "`toolkit admin restart-bot {bot}` makes it anew"
 _ALONE = "runs without its supervisor"
 _NOT_RUNNING = "the supervisor is not running"
@@ -67,7 +69,8 @@ def view_of_silence(
     """
     lost = made and silence.kind is FailureKind.NOT_RUNNING
     youth = "" if lost else _youth(backend, unit, record, silence, now)
-    state, reason = _silent_state(unit, silence, youth)
+    comes_back = backend == "supervisord" and now - unit.since < _RESPAWN_S
+    state, reason = _silent_state(unit, silence, youth, comes_back=comes_back)
     if lost and record.pid is None and record.last_exit and unit.phase in (Phase.RUNNING, Phase.STARTING):
         # It has recorded its end and taken its socket away, and the supervisor has not seen it go yet.
         state = State.STOPPING if record.last_exit.kind == "stopped" else State.BACKOFF
@@ -152,8 +155,12 @@ def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure
     return "its process has just begun" + (f": {silence.message}" if missing else "")
 
 
-def _silent_state(unit: UnitStatus, answer: Failure, youth: str) -> tuple[State, str]:
-    """The state of a bot that does not answer, by its supervisor alone."""
+def _silent_state(unit: UnitStatus, answer: Failure, youth: str, *, comes_back: bool) -> tuple[State, str]:
+    """The state of a bot that does not answer, by its supervisor alone.
+
+    Parameters:
+        comes_back: whether one that has ended may be about to be started again.
+    """
     match unit.phase:
         case Phase.RUNNING | Phase.STARTING if youth:
             return State.STARTING, youth
@@ -162,10 +169,14 @@ def _silent_state(unit: UnitStatus, answer: Failure, youth: str) -> tuple[State,
         case Phase.RUNNING:
             return State.DEGRADED, f"no answer on its control socket: {answer.message}"
         case Phase.EXITED if unit.exit_code in NO_RESTART_CODES:
-            return State.QUARANTINED, unit.detail
+            state = State.QUARANTINED
+        case Phase.EXITED if comes_back and unit.exit_code != 0:
+            state = State.BACKOFF
         case Phase.EXITED if unit.exit_code:
-            return State.FAILED, unit.detail
-    return _STATES[unit.phase], unit.detail
+            state = State.FAILED
+        case phase:
+            state = _STATES[phase]
+    return state, unit.detail
 
 
 _STATES = {

@@ -174,6 +174,20 @@ def test_an_exit_tells_its_class(code, state):
     assert seen(Phase.EXITED, exit_code=code).state is state
 
 
+@pytest.mark.parametrize(
+    ("ago", "code", "state"),
+    [
+        (2.5, 3, State.BACKOFF),
+        (2.5, None, State.BACKOFF),  # a signal
+        (2.5, 77, State.QUARANTINED),
+        (2.5, 0, State.STOPPED),
+        (3.5, 3, State.FAILED),
+    ],
+)
+def test_one_that_has_just_ended_may_be_about_to_be_started_again(ago, code, state):
+    assert seen(Phase.EXITED, since=NOW - ago, exit_code=code).state is state
+
+
 def test_the_run_record_gives_the_class_in_words_with_a_hint():
     bot = seen(Phase.EXITED, record=REFUSED, exit_code=77)
     assert bot.state is State.QUARANTINED
