@@ -266,7 +266,9 @@ class TestHttp:
             peer.sendall(call * 5)
             received = b""
             while received.count(b'"ok":true') < 5:
-                received += peer.recv(65536)
+                data = peer.recv(65536)
+                assert data, received
+                received += data
         assert received.count(b"HTTP/1.1 200") == 5
 
 

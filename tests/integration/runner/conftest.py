@@ -116,8 +116,12 @@ class Bot:
         with self.connect() as peer:
             peer.sendall(call(Request(1, method, params)))
             decoder = FrameDecoder()
-            while not (payloads := decoder.feed(peer.recv(65536))):
-                pass
+            payloads: list[bytes] = []
+            while not payloads:
+                received = peer.recv(65536)
+                if not received:  # it ended before it had answered
+                    raise ConnectionResetError
+                payloads = decoder.feed(received)
         return parse_answer(payloads[0])
 
     def status(self) -> dict[str, Any]:
