@@ -2,7 +2,7 @@
 
 import json
 import os
-import random
+import secrets
 import shutil
 import signal
 import socket
@@ -46,7 +46,8 @@ class Bot:
 
     def __init__(self, folder: Path, endpoint: str) -> None:
         self.folder = folder
-        self.id = str(random.randrange(10**9, 10**12))
+        # Not by `random`, which tests seed: a bot would find the messages of another test.
+        self.id = str(10**9 + secrets.randbelow(10**12 - 10**9))
         self.token = f"{self.id}:{'S3cr3t-t0ken_' * 3}"
         self.started: list[subprocess.Popen[bytes]] = []
         token_file = folder / "token"
