@@ -66,7 +66,7 @@ def one_by_one(context: Context) -> Application:
 
 
 def tells_syncs_and_polls(context: Context) -> Application:
-    """Logs each poll's offset, and each sync with the newest update that it has made durable."""
+    """Logs each poll's timeout and offset, and each sync with the newest update that it has made durable."""
     commit, get_updates = Spool.commit, ExtBot.get_updates
 
     def told_commit(spool: Spool) -> None:
@@ -75,7 +75,7 @@ def tells_syncs_and_polls(context: Context) -> Application:
         context.logger.info("durable up to %s", mark)
 
     async def told_get_updates(bot: ExtBot, **arguments: Any) -> tuple[Update, ...]:
-        context.logger.info("asks from %s", arguments.get("offset"))
+        context.logger.info("asks for %s s from %s", arguments["timeout"], arguments.get("offset"))
         return await get_updates(bot, **arguments)
 
     Spool.commit, ExtBot.get_updates = told_commit, told_get_updates

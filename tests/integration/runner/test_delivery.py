@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_runner.intake import POLL_S
 from toolkit.spool import DeadLetters, Spool
 
 
@@ -52,10 +53,23 @@ def test_nothing_is_confirmed_to_the_api_before_it_is_durable(bot, sandbox):
         *_, number = words.split()
         if words.startswith("durable up to ") and number != "None":
             durable = int(number)
-        elif words.startswith("asks from ") and number != "None":
+        elif words.startswith("asks for ") and number != "None":
             asked.append(int(number))
             assert asked[-1] <= durable + 1, words
     assert len(set(asked)) >= 5
+
+
+def test_after_a_failed_poll_the_next_does_not_wait_for_updates(bot, sandbox, eventually):
+    bot.app("telegram", "delivery_app:tells_syncs_and_polls").up()
+    sandbox.fault(bot.id, "getUpdates", "502", count=2)
+    assert sandbox.ask(bot.id, "hello")
+
+    def waits():
+        return [words.split()[2] for words in bot.messages("alice") if words.startswith("asks for ")]
+
+    poll = str(POLL_S)
+    # The first of all is the probe.
+    eventually(lambda: waits()[:2] == ["0", poll] and waits()[-2:] == ["0", poll], "a poll that waits again")
 
 
 def test_a_damaged_place_in_the_spool_costs_what_it_holds_and_is_told(bot, sandbox):
