@@ -35,6 +35,7 @@ def ended(record: RunRecord, last: LastExit, healthy_s: float) -> RunRecord:
         failures = 0
     else:
         failures = (0 if last.uptime_s >= healthy_s else record.failures) + 1
+    last = msgspec.structs.replace(last, pid=record.pid)
     return msgspec.structs.replace(record, pid=None, failures=failures, last_exit=last)
 
 

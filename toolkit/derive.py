@@ -12,7 +12,7 @@ from toolkit.lifecycle import NO_RESTART_CODES, FailureClass, State
 from toolkit.view import BotView
 
 if TYPE_CHECKING:
-    from toolkit.run_record import RunRecord
+    from toolkit.run_record import LastExit, RunRecord
 
 # A runner's interpreter needs this long at most, on a busy machine, until its socket is there.
 HATCHING_S = 15.0
@@ -68,13 +68,12 @@ def view_of_silence(
         made: whether its process has made its control socket.
     """
     lost = made and silence.kind is FailureKind.NOT_RUNNING
-    youth = "" if lost else _youth(backend, unit, record, silence, now)
+    end = _end_not_seen_yet(unit, record)
+    youth = "" if lost or end else _youth(backend, unit, record, silence, now)
     comes_back = backend == "supervisord" and now - unit.since < _RESPAWN_S
     state, reason = _silent_state(unit, silence, youth, comes_back=comes_back)
-    if lost and record.pid is None and record.last_exit and unit.phase in (Phase.RUNNING, Phase.STARTING):
-        # It has recorded its end and taken its socket away, and the supervisor has not seen it go yet.
-        state = State.STOPPING if record.last_exit.kind == "stopped" else State.BACKOFF
-        reason = ""
+    if end:
+        state, reason = State.STOPPING if end.kind == "stopped" else State.BACKOFF, ""
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
         last = record.last_exit
@@ -136,6 +135,15 @@ def view_of_answer(kind: str, backend: str, unit: UnitStatus, answer: dict[str, 
         unit=str(answer.get("unit", "")),
         details=answer,
     )
+
+
+def _end_not_seen_yet(unit: UnitStatus, record: "RunRecord") -> "LastExit | None":
+    """The end that this very process has recorded, where its supervisor has not seen it go yet."""
+    last = record.last_exit
+    if record.pid is not None or last is None or unit.phase not in (Phase.RUNNING, Phase.STARTING):
+        return None
+    # After a reboot another process may have that number.
+    return last if unit.pid == last.pid and seconds(last.at) >= unit.since else None
 
 
 def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure, now: float) -> str:

@@ -26,6 +26,7 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
         code: the exit code, where the runner or the app chose it.
         reason: one line for people, without secrets.
         uptime_s: how long that run lasted, in seconds.
+        pid: the process that it was.
     """
 
     at: str
@@ -34,6 +35,7 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
     code: int | None = None
     reason: str = ""
     uptime_s: float = 0.0
+    pid: int | None = None
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -108,18 +108,37 @@ def test_a_control_socket_that_was_made_and_is_gone_is_a_fault_at_once():
     assert young.state is State.STARTING
 
 
+SEEN_TO_END = {"at": "1970-01-12T13:46:39Z", "pid": 7}  # 1 s before NOW
+
+
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.RUNNING])
 @pytest.mark.parametrize(
     ("last", "state", "reason"),
     [
-        (LastExit(at="t", kind="stopped"), State.STOPPING, ""),
-        (REFUSED.last_exit, State.QUARANTINED, "token refused: 401"),
-        (LastExit(at="t", kind="failed", failure="TEMPORARY", reason="no"), State.BACKOFF, "temporary: no"),
+        (LastExit(kind="stopped", **SEEN_TO_END), State.STOPPING, ""),
+        (
+            LastExit(kind="failed", failure="TOKEN_REFUSED", code=77, reason="401", **SEEN_TO_END),
+            State.QUARANTINED,
+            "token refused: 401",
+        ),
+        (
+            LastExit(kind="failed", failure="TEMPORARY", reason="no", **SEEN_TO_END),
+            State.BACKOFF,
+            "temporary: no",
+        ),
     ],
 )
-def test_a_run_that_ends_has_taken_its_control_socket_away_itself(last, state, reason):
-    bot = seen(Phase.RUNNING, since=NOW - 1, record=RunRecord(starts=1, last_exit=last), made=True)
+def test_a_process_that_has_recorded_its_end_is_not_told_as_one_that_starts(last, state, reason, phase, made):
+    bot = seen(phase, since=NOW - 2, record=RunRecord(starts=1, last_exit=last), made=made)
     assert (bot.state, bot.reason) == (state, reason)
     assert "makes it anew" not in bot.hint
+
+
+@pytest.mark.parametrize("other", [{"pid": 8}, {"at": "1970-01-12T13:46:37Z"}], ids=["process", "boot"])
+def test_the_end_of_another_process_is_not_that_of_this_one(other):
+    record = RunRecord(starts=1, last_exit=LastExit(kind="stopped", **SEEN_TO_END | other))
+    assert seen(Phase.RUNNING, since=NOW - 2, record=record).state is State.STARTING
 
 
 @pytest.mark.parametrize("phase", Phase)
