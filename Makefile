@@ -7,6 +7,9 @@ TOOLKIT := $(BIN)/toolkit
 PIP := $(BIN)/pip --disable-pip-version-check install -q
 TOKEN_FILE ?=
 
+# With it, each of the thousand short commands of the tests would compile what it imports once more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo demo-stop test lint unit bench lock clean
 
 help:

@@ -100,7 +100,7 @@ class Guest(Asks):
     def wait(self, condition: str) -> None:
         """Wait until lines of shell succeed; ``$1`` is the fleet file. A minute at most."""
         script = (
-            f"for i in $(seq 300); do {{ {condition}; }} >/dev/null 2>&1 && exit; sleep 0.2; done; exit 1"
+            f"for i in $(seq 150); do {{ {condition}; }} >/dev/null 2>&1 && exit; sleep 0.4; done; exit 1"
         )
         self.host.sh(script, FLEET)
 
