@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +94,23 @@ def sandbox(tmp_path_factory) -> Iterator[SandboxClient]:
     subprocess.run([toolkit, "sandbox", "stop", "--pid-file", str(folder / "pid")], check=True, timeout=60)
 
 
+@contextmanager
+def _operator(sandbox: SandboxClient) -> Iterator[Operator]:
+    with tempfile.TemporaryDirectory(prefix="bt", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        made = Operator(Path(folder) / "f", sandbox)
+        command = ["init", str(made.folder), "--name", "test", "--endpoint", sandbox.url, "--keep-in-folder"]
+        made.run(*command)
+        yield made
+        made.run("down", code=None)
+        for pid in made.runners():
+            os.kill(pid, signal.SIGKILL)
+
+
 @pytest.fixture
-def operator(short_dir, sandbox) -> Iterator[Operator]:
+def operator(sandbox) -> Iterator[Operator]:
     """An operator with a fleet of three bots that is not up yet."""
-    made = Operator(short_dir / "f", sandbox)
-    command = ["init", str(made.folder), "--name", "test", "--endpoint", sandbox.url, "--keep-in-folder"]
-    made.run(*command)
-    yield made
-    made.run("down", code=None)
-    for pid in made.runners():
-        os.kill(pid, signal.SIGKILL)
+    with _operator(sandbox) as made:
+        yield made
 
 
 @pytest.fixture
@@ -109,3 +118,11 @@ def up(operator) -> Operator:
     """The same, up."""
     operator.run("up")
     return operator
+
+
+@pytest.fixture(scope="module")
+def standing(sandbox) -> Iterator[Operator]:
+    """The same for all tests of a file, which leave it as they found it."""
+    with _operator(sandbox) as made:
+        made.run("up")
+        yield made

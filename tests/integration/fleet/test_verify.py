@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -36,90 +38,129 @@ def is_running(operator) -> bool:
     return all(bot["state"] == "RUNNING" for bot in operator.bots().values())
 
 
-def test_a_fleet_as_it_was_deployed_passes(up):
-    told = up.json("verify")
+def test_a_fleet_as_it_was_deployed_passes(standing):
+    told = standing.json("verify")
     assert (told["healthy"], told["failed"]) == (True, 0)
     outcomes = {(check["bot"], check["check"]): check["outcome"] for check in told["checks"]}
     # Nobody starts a private supervisord at boot.
     assert [name for name, outcome in outcomes.items() if outcome != "passed"] == [("", "boot")]
     assert {bot for bot, _ in outcomes} == {"", "alice", "bob", "carol"}
-    text = up.run("verify").stdout
+    text = standing.run("verify").stdout
     assert text.strip().endswith("passed, 1 skipped")
-    assert "\nalice  secret" in up.run("verify", "--all").stdout
+    assert "\nalice  secret" in standing.run("verify", "--all").stdout
 
 
-def open_secret(operator) -> None:
-    (operator.folder / "secrets/alice.token").chmod(0o644)
+@contextmanager
+def mode(path: Path, mode: int) -> Iterator[None]:
+    before = stat.S_IMODE(path.stat().st_mode)
+    path.chmod(mode)
+    yield
+    path.chmod(before)
 
 
-def rotate(operator) -> None:
-    path = operator.folder / "secrets/alice.token"
-    path.write_text(operator.token("alice")[:-3] + "new")
-    os.utime(path, (time.time() + 1,) * 2)  # whole seconds are compared
+@contextmanager
+def edit(path: Path, old: str, new: str) -> Iterator[None]:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    yield
+    path.write_text(text)
 
 
-def stop(operator) -> None:
+@contextmanager
+def append(path: Path, line: str) -> Iterator[None]:
+    size = path.stat().st_size
+    with path.open("a") as file:
+        file.write(line)
+    yield
+    os.truncate(path, size)
+
+
+def open_secret(operator):
+    return mode(operator.folder / "secrets/alice.token", 0o644)
+
+
+@contextmanager
+def rotate(operator) -> Iterator[None]:
+    path, token = operator.folder / "secrets/alice.token", operator.token("alice")
+    written = path.stat().st_mtime
+    with edit(path, token, token[:-3] + "new"):
+        os.utime(path, (time.time() + 1,) * 2)  # whole seconds are compared
+        yield
+    os.utime(path, (written, written))
+
+
+@contextmanager
+def stop(operator) -> Iterator[None]:
     operator.supervisorctl("stop", "test-alice")
+    yield
+    operator.supervisorctl("start", "test-alice")
 
 
-def edit_unit(operator) -> None:
-    unit = operator.home / "units/test-alice.conf"
-    unit.write_text(unit.read_text().replace("stopwaitsecs=13", "stopwaitsecs=130"))
+def edit_unit(operator):
+    return edit(operator.home / "units/test-alice.conf", "stopwaitsecs=13", "stopwaitsecs=130")
 
 
-def disable(operator) -> None:
-    unit = operator.home / "units/test-alice.conf"
-    unit.write_text(unit.read_text().replace("autostart=true", "autostart=false"))
+def disable(operator):
+    return edit(operator.home / "units/test-alice.conf", "autostart=true", "autostart=false")
 
 
-def edit_bot_file(operator) -> None:
-    path = operator.home / "bots/alice/bot.json"
-    path.write_text(path.read_text().replace('"greeting": "Hello"', '"greeting": "Bye"'))
+def edit_bot_file(operator):
+    return edit(operator.home / "bots/alice/bot.json", '"greeting": "Hello"', '"greeting": "Bye"')
 
 
-def change_limit(operator) -> None:
-    psutil.Process(operator.pids()["alice"]).rlimit(psutil.RLIMIT_NOFILE, (512, 512))
+@contextmanager
+def change_limit(operator) -> Iterator[None]:
+    process = psutil.Process(operator.pids()["alice"])
+    before = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (512, before[1]))
+    yield
+    process.rlimit(psutil.RLIMIT_NOFILE, before)
 
 
-def leave_stale_socket(operator) -> None:
+@contextmanager
+def leave_stale_socket(operator) -> Iterator[None]:
     path = operator.home / "run/alice/control.sock"
-    path.unlink()
+    away = path.rename(path.with_name("away"))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
     path.chmod(0o600)
+    yield
+    away.rename(path)
 
 
-def open_socket(operator) -> None:
-    (operator.home / "run/alice/control.sock").chmod(0o666)
+def open_socket(operator):
+    return mode(operator.home / "run/alice/control.sock", 0o666)
 
 
-def open_home(operator) -> None:
-    operator.home.chmod(0o755)
+def open_home(operator):
+    return mode(operator.home, 0o755)
 
 
-def open_secrets(operator) -> None:
-    (operator.folder / "secrets").chmod(0o777)
+def open_secrets(operator):
+    return mode(operator.folder / "secrets", 0o777)
 
 
-def reveal(operator) -> None:
+def reveal(operator):
     # In a line of its own, as a careless handler prints it.
-    with (operator.home / "log/alice.log").open("a") as log:
-        log.write(f"my token is {operator.token('alice')}\n")
+    return append(operator.home / "log/alice.log", f"my token is {operator.token('alice')}\n")
 
 
-def reveal_in_fleet_file(operator) -> None:
-    with operator.fleet.open("a") as file:
-        file.write(f"# {operator.token('alice')}\n")
+def reveal_in_fleet_file(operator):
+    return append(operator.fleet, f"# {operator.token('alice')}\n")
 
 
-def edit_configuration(operator) -> None:
-    conf = operator.home / "supervisord.conf"
-    conf.write_text(conf.read_text().replace("umask=077", "umask=000"))
+def edit_configuration(operator):
+    return edit(operator.home / "supervisord.conf", "umask=077", "umask=000")
 
 
-def fill_log(operator) -> None:
-    with (operator.home / "log/alice.log.1").open("wb") as file:
+@contextmanager
+def fill_log(operator) -> Iterator[None]:
+    path = operator.home / "log/alice.log.1"
+    with path.open("wb") as file:
         file.truncate(10**9)
+    yield
+    path.unlink()
 
 
 @pytest.mark.parametrize(
@@ -143,16 +184,16 @@ def fill_log(operator) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_breaking_one_thing_fails_exactly_its_check(up, eventually, break_it, check, found):
-    eventually(lambda: is_running(up))
-    break_it(up)
-    text = up.run("verify", "--json", code=3).stdout
+def test_breaking_one_thing_fails_exactly_its_check(standing, eventually, break_it, check, found):
+    eventually(lambda: is_running(standing))
+    with break_it(standing):
+        text = standing.run("verify", "--json", code=3).stdout
     told = json.loads(text)
     faults = faults_of(told)
     assert list(faults) == [check], faults
     assert re.search(found, faults[check]), faults
     assert all(each["hint"] for each in told["checks"] if each["outcome"] == "failed")
-    assert up.token("alice") not in text
+    assert standing.token("alice") not in text
 
 
 def test_what_an_operator_stopped_is_no_fault(up):
@@ -173,10 +214,11 @@ def test_what_was_never_deployed_is_wrong_input(operator):
     assert "not deployed yet: fleet " in operator.run("verify", code=2).stderr
 
 
-def test_the_report_for_machines_tells_why_and_what_to_do(up, tmp_path):
-    open_secret(up)
+def test_the_report_for_machines_tells_why_and_what_to_do(standing, eventually, tmp_path):
+    eventually(lambda: is_running(standing))
     report = tmp_path / "report.xml"
-    up.run("verify", "--junitxml", str(report), code=3)
+    with open_secret(standing):
+        standing.run("verify", "--junitxml", str(report), code=3)
     suite = ET.parse(report).getroot()[0]
     assert (suite.get("name"), suite.get("failures"), suite.get("skipped")) == ("toolkit verify", "1", "1")
     case = next(case for case in suite if case.find("failure") is not None)
@@ -186,22 +228,21 @@ def test_the_report_for_machines_tells_why_and_what_to_do(up, tmp_path):
     assert "alice: secret" in case.get("name")
 
 
-def test_what_is_expected_is_one_document_without_a_secret(up):
-    text = up.run("verify", "--expected").stdout
+def test_what_is_expected_is_one_document_without_a_secret(standing):
+    text = standing.run("verify", "--expected").stdout
     told = json.loads(text)
     assert (told["fleet"], told["backend"], told["mode"]) == ("test", "supervisord", "user")
-    assert up.token("alice") not in text
+    assert standing.token("alice") not in text
     assert Expected.__struct_fields__[0] in told
 
 
 def test_a_deploy_puts_back_what_was_edited(up):
-    edit_unit(up)
-    edit_configuration(up)
     secret = up.home / "bots/alice/bot.json"
     secret.chmod(0o644)
-    assert sorted(failed(up)) == [":shared-files", "alice:bot-file", "alice:unit-file"]
-    up.run("deploy")
-    assert failed(up) == {}
+    with edit_unit(up), edit_configuration(up):
+        assert sorted(failed(up)) == [":shared-files", "alice:bot-file", "alice:unit-file"]
+        up.run("deploy")
+        assert failed(up) == {}
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
@@ -229,10 +270,11 @@ def test_the_extra_that_is_missing_is_named(monkeypatch):
     assert "bot-toolkit[verify]" in caught.value.hint
 
 
-def test_settings_of_the_users_pytest_change_nothing(up, tmp_path):
+def test_settings_of_the_users_pytest_change_nothing(standing, eventually, tmp_path):
+    eventually(lambda: is_running(standing))
     environ = os.environ | {"PYTEST_ADDOPTS": "--collect-only --no-such-option", "PYTEST_PLUGINS": "nothing"}
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
-    command = [Path(sys.executable).parent / "toolkit", "-f", up.fleet, "verify"]
+    command = [Path(sys.executable).parent / "toolkit", "-f", standing.fleet, "verify"]
     done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
