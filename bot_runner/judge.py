@@ -48,8 +48,9 @@ class Judge:
         self.look()
         while self._hung < PATIENCE:
             before = time.monotonic()
-            await asyncio.sleep(self.interval_s)
-            if time.monotonic() - before > self.interval_s + slack:
+            pause = health.interval_s(self._limits, self._vitals.verdict.level)
+            await asyncio.sleep(pause)
+            if time.monotonic() - before > pause + slack:
                 # This thread stood still too: the process was stopped, or the machine has no time for it.
                 self._vitals.woke()
             self.look()

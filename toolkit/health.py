@@ -15,6 +15,7 @@ from toolkit.botfile import Health
 _EARLY = 1 / 3
 # For a verdict, and for what has no time of its own at the end.
 _START_MARGIN_S = 30.0
+_TROUBLED_S = 0.2
 _UNBEGUN = "updates wait, and none has come to a handler"
 
 
@@ -151,7 +152,13 @@ def start_timeout_s(limits: Health, stop_s: float) -> float:
     return limits.start_s + stop_s + _START_MARGIN_S
 
 
-def interval_s(limits: Health) -> float:
-    """Seconds from one look to the next: often enough for the shortest limit, and cheap for an idle bot."""
+def interval_s(limits: Health, level: Level = Level.OK) -> float:
+    """Seconds from one look to the next: cheap for a bot that is well, and soon where a limit may be reached.
+
+    Parameters:
+        level: of the last verdict.
+    """
+    if level is not Level.OK:
+        return _TROUBLED_S
     shortest = min(limits.loop_s, limits.poll_s, limits.handler_s, limits.stuck_s, limits.start_s)
-    return min(5.0, max(0.2, shortest / 3))
+    return min(5.0, max(_TROUBLED_S, shortest / 3))

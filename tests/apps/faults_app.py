@@ -58,6 +58,13 @@ async def starve(*_):
             task.cancel()
 
 
+async def stop_polling(*_):
+    """Cancels the task that polls."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == "intake":
+            task.cancel()
+
+
 async def leak(*_):
     """Keeps 32 MB and 32 files for good."""
     leaked.append(bytearray(os.urandom(1)) * 32_000_000)
@@ -99,6 +106,7 @@ FAULTS = {
     "vanish": vanish,
     "giveup": give_up,
     "starve": starve,
+    "unpoll": stop_polling,
     "leak": leak,
     "leave": leave,
     "drop": drop_dead,

@@ -1,5 +1,8 @@
 """What systemd makes of bots that hang or are killed, and what the toolkit tells of it."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from tests.hosts.image import OPT
@@ -9,6 +12,15 @@ from toolkit.place import SYSTEM_SYSTEMD, USER_SYSTEMD
 pytest_plugins = ("tests.hosts.fixtures",)
 
 RUNNER = f"{OPT}/bin/bot-runner"
+FAULTS = Path(__file__).parents[1] / "apps" / "faults_app.py"
+LIMIT_S = 3.0
+HANGS = f"""types:
+  hangs:
+    app: {{telegram: "faults_app:build"}}
+    concurrency: 1
+    stop_timeout: 1s
+    health: {{loop: {LIMIT_S:g}s, poll: {LIMIT_S:g}s, handler: {LIMIT_S:g}s, stuck: {LIMIT_S:g}s}}
+"""
 
 
 @pytest.fixture(scope="module", params=[SYSTEM_SYSTEMD, USER_SYSTEMD], ids=str)
@@ -16,26 +28,59 @@ def fleet(host, host_sandbox, request):
     made = settle_in(host, request.param)
     # Volatile journals are not the user's own.
     host.run("usermod", "-aG", "systemd-journal", "admin")
-    made.edit("  echo:\n", "  echo:\n    health: {loop: 3s}\n")
+    made.edit("types:\n", HANGS)
+    made.edit("bots:\n", "bots:\n  dora: {type: hangs, token: {file: secrets/dora.token}}\n")
+    owner = f"{made.user}:{made.user}"
+    host.write(f"{made.folder}/secrets/dora.token", "4004:" + "d" * 35, 0o600, owner)
+    host.write(f"{made.folder}/faults_app.py", FAULTS.read_text(), 0o644, owner)
     made.run("up")
     yield made
     made.run("down", code=None)
 
 
-@pytest.mark.parametrize(
-    ("signal", "words"), [("STOP", "the watchdog killed it"), ("KILL", "its process was killed")]
-)
-def test_a_bot_that_ends_without_a_word_is_restarted_and_its_status_tells_why(
-    fleet, eventually, signal, words
-):
+def test_a_bot_that_ends_without_a_word_is_restarted_and_its_status_tells_why(fleet, eventually):
     before = fleet.bots()["alice"]["pid"]
-    fleet.host.run("kill", f"-{signal}", before)
+    words = "its process was killed"
+    fleet.host.run("kill", "-KILL", before)
     eventually(lambda: fleet.bots()["alice"]["pid"] not in (None, before), 30)
     eventually(lambda: fleet.states()["alice"] == "RUNNING", 30)
     bot = fleet.json("bot", "status", "alice")["bots"][0]
     assert words in bot["last_exit"]["reason"]
     assert bot["last_exit"]["kind"] == "died"
     assert words in fleet.run("bot", "status", "alice").stdout
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("SIGSTOP", ("the watchdog killed it",)),
+        ("/block", ("the watchdog killed it", "the event loop has been blocked")),
+        ("/unpoll", ("the poller has ended",)),
+        ("/hang", ("the handlers are stuck",)),
+    ],
+)
+def test_a_bot_that_hangs_is_restarted_and_its_status_tells_why(fleet, eventually, tell_row, fault, words):
+    before = fleet.bots()["dora"]["pid"]
+    begun = time.monotonic()
+    if fault == "SIGSTOP":
+        fleet.host.run("kill", "-STOP", before)
+    else:
+        fleet.run("sandbox", "say", "dora", fault, "--wait", "0", code=None)
+    fleet.host.sh('while [ -e "/proc/$1/exe" ]; do sleep 0.05; done', before)
+    ended_s = time.monotonic() - begun
+    eventually(lambda: fleet.states()["dora"] == "RUNNING", 30)
+    back_s = time.monotonic() - begun
+    bot = fleet.json("bot", "status", "dora")["bots"][0]
+    assert bot["pid"] != before
+    assert any(each in bot["last_exit"]["reason"] for each in words), bot["last_exit"]
+    assert bot["last_exit"]["reason"] in fleet.run("bot", "status", "dora").stdout
+    row = {
+        "hang": fault,
+        "place": str(fleet.place),
+        "limit": f"{LIMIT_S:g} s",
+        "ended after": f"{ended_s:.2f} s",
+    }
+    tell_row("hangs under systemd", row | {"back after": f"{back_s:.2f} s"})
 
 
 @pytest.fixture

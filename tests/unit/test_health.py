@@ -117,3 +117,8 @@ def test_the_looks_are_frequent_enough_for_the_shortest_limit_and_never_many():
     assert interval_s(LIMITS) == 5.0
     assert interval_s(Health(handler_s=3.0)) == 1.0
     assert interval_s(Health(poll_s=0.01)) == 0.2
+
+
+@pytest.mark.parametrize("level", [Level.DEGRADED, Level.HUNG])
+def test_a_bot_in_trouble_is_looked_at_often(level):
+    assert interval_s(LIMITS, level) == 0.2

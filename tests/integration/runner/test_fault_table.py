@@ -206,7 +206,7 @@ def observe_handler(bot, sandbox, row, eventually):
     # Without its bot the handler fails to answer, which is an end like any other.
     if row.state != "RUNNING" and not aside and row.fault != "/shutdown":
         # The handler that asked for the end could finish first.
-        wanted = row.fault if row.fault in {"/quit", "/stop", "/starve"} else f"again: {row.fault}"
+        wanted = row.fault if row.fault in {"/quit", "/stop", "/starve", "/unpoll"} else f"again: {row.fault}"
         eventually(lambda: any(each["text"] == wanted for each in sandbox.answers(bot.id)), wanted)
     assert bot.stop() == 0
     row.method = "set aside" if aside else "handled"
@@ -232,6 +232,7 @@ def handler_faults(name):
             (HandlerRow("/drop", "", ends=True), "BACKOFF", "code 3"),
             (HandlerRow("/crash", "", ends=True), "BACKOFF", "SIGSEGV"),
             (HandlerRow("/starve", "", ends=True), "BACKOFF", "DEAF"),
+            (HandlerRow("/unpoll", "", ends=True), "BACKOFF", "DEAF"),
         ],
         "goes on": [
             (HandlerRow("/fail", ""), "RUNNING", UNSEEN),
