@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[2]))
 
+import boot
 import fleet_files
 import memory
 import outage
@@ -25,6 +26,7 @@ BENCHES = {
     "one-of-1000": fleet_files.one_change_of_1000,
     "up": starting.up_of_three,
     "start": starting.start_one,
+    "boot": boot.boot_of_200,
     "memory": memory.bot_against_script,
     "throughput": throughput.updates_per_second,
     "latency": throughput.latency,

@@ -106,6 +106,17 @@ def _command(folder: Path, name: str, endpoint: str, changes: dict[str, Any] | N
     return [str(BIN / "bot-runner"), str(path)]
 
 
+def start(folder: Path, name: str, number: int, endpoint: str, changes: dict[str, Any] | None) -> Subject:
+    """Start a bot whose files lie in a folder; ``number`` is what its token has of its own."""
+    bot_id = f"{700_000 + number}"
+    (folder / name).mkdir()
+    (folder / f"{name}.token").write_text(f"{bot_id}:{'A' * 35}\n")
+    (folder / f"{name}.token").chmod(0o600)
+    with open(folder / f"{name}.stray", "wb") as stray:
+        command = _command(folder, name, endpoint, changes)
+        return Subject(name, bot_id, subprocess.Popen(command, stdout=stray, stderr=stray), folder / name)
+
+
 @contextmanager
 def subjects(
     folder: Path, client: SandboxClient, wanted: dict[str, dict[str, Any] | None]
@@ -121,14 +132,7 @@ def subjects(
     made: dict[str, Subject] = {}
     with ExitStack() as stack:
         for number, (name, changes) in enumerate(wanted.items(), start=1):
-            bot_id = f"{700_000 + number}"
-            (folder / name).mkdir()
-            (folder / f"{name}.token").write_text(f"{bot_id}:{'A' * 35}\n")
-            (folder / f"{name}.token").chmod(0o600)
-            with open(folder / f"{name}.stray", "wb") as stray:
-                command = _command(folder, name, client.url, changes)
-                process = subprocess.Popen(command, stdout=stray, stderr=stray)
-            made[name] = Subject(name, bot_id, process, folder / name)
+            made[name] = start(folder, name, number, client.url, changes)
             stack.callback(made[name].stop)
-            client.wait_until(bot_id, lambda counters: counters["polling"], _UP_S)
+            client.wait_until(made[name].bot_id, lambda counters: counters["polling"], _UP_S)
         yield made
