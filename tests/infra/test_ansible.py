@@ -142,7 +142,7 @@ def test_a_deploy_that_fails_fails_the_play_and_names_the_bot(site):
     finally:
         fleet_file.write_text(before)
     site.host.write(FLEET_FILE, before)
-    site.host.run("toolkit", "-f", FLEET_FILE, "deploy")
+    site.host.run(f"{VENV}/bin/toolkit", "-f", FLEET_FILE, "deploy")
 
 
 def test_a_fleet_without_its_file_is_refused(site, tmp_path):
