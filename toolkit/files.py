@@ -13,6 +13,8 @@ from typing import Self
 _UNFINISHED = re.compile(r"\.(.+)\.\d+\.new", re.DOTALL)
 # What the system tells of a full disk, and of a user's full share of it.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+# Of a first line, which tells whose a file is, so many characters are enough.
+_LINE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,15 @@ def _sync(path: Path, flags: int = 0) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def first_line(path: Path) -> str:
+    """How a file begins; "" where it is gone or may not be read. Where it is long, it is cut."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline(_LINE_LENGTH)
+    except OSError:
+        return ""
 
 
 def in_the_way(folder: Path) -> Path | None:

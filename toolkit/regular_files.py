@@ -11,6 +11,7 @@ from toolkit.errors import OddFileError
 # What open(2) tells of a link that is not to be followed, of a socket, and of a folder that is to be written.
 _ODD = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
 _KINDS = {
+    stat.S_IFREG: "a file",
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -108,9 +109,18 @@ def refuse_odd(path: str | Path, folder: int | None = None, *, follow: bool = Fa
         _refuse(path, os.stat(name, dir_fd=folder, follow_symlinks=follow).st_mode)
 
 
+def kind_of(mode: int) -> str:
+    """What a file is, with its article, such as ``a file`` or ``a socket``.
+
+    Parameters:
+        mode: as stat(2) gives it.
+    """
+    return _KINDS.get(stat.S_IFMT(mode), "a device")
+
+
 def _refuse(path: str | Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise OddFileError(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a file")
+        raise OddFileError(path, f"is {kind_of(mode)}, not a file")
 
 
 def read_regular(path: Path, most: int, *, follow: bool = False, folder: int | None = None) -> bytes:

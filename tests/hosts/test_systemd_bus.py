@@ -333,9 +333,10 @@ def test_what_is_not_the_fleets_is_not_seen(fleet):
     fleet.backend.reload()
     fleet.host.run("systemctl", "start", fleet.paths.service("loaded"))
     assert set(fleet.backend.units()) == {"bot"}
-    file = RenderedFile(fleet.paths.unit("lying"), "")
+    own = RenderedFile(fleet.paths.unit("bot"), f"{MARKER}: a bot")
+    file = RenderedFile(fleet.paths.unit("lying"), f"{MARKER}: a bot")
     with pytest.raises(RefusedError, match="was not written by the toolkit"):
-        fleet.backend.check([RenderedFile(fleet.paths.unit("bot"), ""), file])
+        fleet.backend.check([own, file])
 
 
 def test_a_unit_whose_file_is_gone_is_out_of_force(fleet):

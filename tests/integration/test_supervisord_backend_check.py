@@ -92,7 +92,7 @@ def test_what_others_put_beside_our_units_counts_and_what_will_be_replaced_does_
     backend = Supervisord(paths)
     paths.units.mkdir(parents=True)
     paths.unit("alice").write_text("[broken")
-    paths.unit("removed").write_text("[broken")
+    paths.unit("removed").write_text("; Bot removed of fleet demo. Written by the toolkit\n[broken")
     backend.check([conf(paths), unit(paths, "alice")])
     (paths.units / "other.conf").write_bytes(b"[program:other]\ncommand=/bin/true\ndirectory=\xff\n")
     with pytest.raises(BackendError, match=r"other\.conf: not UTF-8"):

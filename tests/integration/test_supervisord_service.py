@@ -143,7 +143,7 @@ def test_a_program_of_anothers_that_is_named_as_a_bot_is_none(machine, eventuall
     eventually(lambda: "demo-carol" in machine.ctl("status"))
     machine.bring("alice")
     assert sorted(machine.backend.units()) == ["alice"]
-    with pytest.raises(RefusedError, match=r"demo-carol\.conf: not written by the toolkit for this fleet"):
+    with pytest.raises(RefusedError, match=r"demo-carol\.conf was not written by the toolkit for this fleet"):
         machine.install("carol")
     machine.paths.unit("carol").unlink()
     with pytest.raises(RefusedError, match="runs another program demo-carol"):

@@ -198,8 +198,8 @@ def of_bot(
         "files": {
             unit.path: a_file(0o644),
             "/a.json": a_file(0o640),
-            "/s/c": a_file(0o600, "a", "socket"),
-            "/wants/bot-demo-a.service": a_file(0o777, kind="symbolic link"),
+            "/s/c": a_file(0o600, "a", "a socket"),
+            "/wants/bot-demo-a.service": a_file(0o777, kind="a symbolic link"),
         },
         "texts": {unit.path: unit.text, "/a.json": bot.bot_file.text},
         "processes": {7: ProcessFact("a", {"Seccomp": "2"}, limits, own.limits.nice)},
@@ -212,7 +212,7 @@ def of_bot(
     return verdicts
 
 
-def a_file(mode, user="root", kind="regular file") -> FileFact:
+def a_file(mode, user="root", kind="a file") -> FileFact:
     return FileFact(mode, user, user, kind, 1, 0)
 
 
@@ -268,7 +268,7 @@ def test_of_a_bot_that_is_well_nothing_is_told():
 )
 def test_what_is_broken_is_told_once(broken, check):
     user, gone = broken.get("user", "a"), broken.get("gone")
-    files = {"/s/c": a_file(0o600, user, "socket")} | ({} if gone else FILES)
+    files = {"/s/c": a_file(0o600, user, "a socket")} | ({} if gone else FILES)
     files |= {} if gone else {"/wants/bot-demo-a.service": a_file(0o777)}
     found = failures(
         LOADED | broken.get("found", {}),
@@ -413,7 +413,7 @@ def test_a_filter_of_addresses_must_be_as_asked_and_in_force(found, words):
 )
 def test_who_may_write_to_a_folder_of_the_administrators_is_told(mode, owner, who):
     user, _, group = owner.partition(":")
-    files = {"/srv/demo/it's": FileFact(mode, user, group, "directory", 0, 0)}
+    files = {"/srv/demo/it's": FileFact(mode, user, group, "a folder", 0, 0)}
     wanted = expected(kept=(Kept("/srv/demo/it's", ("bots",)), Kept("/srv/demo/bots.d")))
     (check,) = [check for check in all_checks(wanted) if check.name == "folders"]
     verdict = check.judge(Facts(files=files))
@@ -425,7 +425,7 @@ def test_who_may_write_to_a_folder_of_the_administrators_is_told(mode, owner, wh
 def test_folders_of_the_toolkits_own_are_taken_from_what_makes_them_and_from_nowhere_else():
     paths = FleetPaths("demo", Path("/var/lib/bot-toolkit/demo"), SYSTEM_SYSTEMD)
     lines = [
-        "# Folders of fleet demo: some.",
+        "# Of fleet demo: some.",
         "d /run/bot-toolkit 0755 root root -",
         "d /run/bot-toolkit/demo 0750 root bot-demo -",
         "d /etc 0777 root root -",

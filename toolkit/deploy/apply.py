@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.work import Report, Work
-from toolkit.files import remove
+from toolkit.files import first_line
 from toolkit.lifecycle import State
+from toolkit.render.supervisord_marks import is_ours
 
 COMING = (State.STARTING, State.INITIALIZING, State.RELOADING)
 
@@ -19,9 +20,7 @@ def launch(work: Work, steps: list[Step], report: Report) -> None:
         if step.action is Action.REMOVE:
             _take_away(work, step.bot)
             work.history.forget(step.bot)
-    wanted_units = {work.paths.unit(bot) for bot in work.prepared.wanted}
-    for stale in set(work.paths.units.glob("*.conf")) - wanted_units:
-        remove(stale)
+    _take_away_forgotten(work)
     work.write(work.by_path)
     work.put_in_force(list(work.prepared.wanted))
     work.options.tell(f"starting the supervisor of fleet {work.prepared.fleet.name}")
@@ -109,6 +108,15 @@ def _start_all(work: Work, steps: list[Step], report: Report) -> None:
     work.backend.start(started)
     work.put_in_force([step.bot for step in steps])
     report.views += work.settle(started)
+
+
+def _take_away_forgotten(work: Work) -> None:
+    """Remove units of bots that left the fleet, and of which no record tells: a database may be lost."""
+    wanted = {work.paths.unit(bot) for bot in work.prepared.wanted}
+    for unit in sorted(set(work.paths.units.glob(work.paths.unit("*").name)) - wanted):
+        if is_ours(first_line(unit), work.paths.fleet):
+            work.options.tell(f"{unit}: removed, as no bot of the fleet has it")
+            work.remove(unit)
 
 
 def _take_away(work: Work, bot: str) -> None:

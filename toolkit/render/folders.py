@@ -6,6 +6,7 @@ from pathlib import Path
 from toolkit.fleet.model import Fleet
 from toolkit.paths import FleetPaths
 from toolkit.render import Machine, RenderedFile
+from toolkit.render.systemd_marks import MARKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,6 @@ def _records(paths: FleetPaths) -> Folder:
 
 def at_boot(fleet: Fleet, paths: FleetPaths, machine: Machine) -> RenderedFile:
     """What makes them anew where /run begins empty: tmpfiles.d(5)."""
-    lines = [f"# Folders of fleet {paths.fleet}. Written by the toolkit: the next deploy overwrites it."]
+    lines = [f"{MARKER}: folders of fleet {paths.fleet}. The next deploy overwrites what is changed here."]
     lines += [folder.line for folder in of_supervisord(fleet, paths, machine)]
     return RenderedFile(paths.tmpfiles, "\n".join(lines) + "\n", 0o644)

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shlex
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from toolkit.errors import ToolkitError
 from toolkit.lifecycle import State
+from toolkit.regular_files import kind_of
 from toolkit.verify import scripts
 from toolkit.verify.expected import Expected
 
@@ -46,7 +48,7 @@ class FileFact:
     """A file as it is.
 
     Parameters:
-        kind: in the words of stat(1), such as ``regular file`` or ``socket``.
+        kind: as ``regular_files.kind_of`` tells it.
         written_s: when it was last written, in whole seconds since the epoch.
     """
 
@@ -216,8 +218,9 @@ def apart_s(now: int, began: float, ended: float) -> float:
 
 def _files(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, FileFact]]:
     for path, line in told:
-        mode, user, group, kind, size, written = line.split("|")
-        yield path, FileFact(int(mode, 8), user, group, kind, int(size), int(written))
+        raw, user, group, size, written = line.split("|")
+        mode = int(raw, 16)
+        yield path, FileFact(stat.S_IMODE(mode), user, group, kind_of(mode), int(size), int(written))
 
 
 def _drop_ins(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

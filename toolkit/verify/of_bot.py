@@ -119,9 +119,7 @@ def _in_force(bot: Bot, facts: Facts) -> Verdict:
 def _token_is_late(bot: Bot, view: Mapping[str, Any], facts: Facts) -> bool:
     found = facts.files.get(bot.secret)
     return (
-        found is not None
-        and found.kind.startswith("regular")
-        and rotation.is_late(found.written_s, view["started_at"])
+        found is not None and found.kind == "a file" and rotation.is_late(found.written_s, view["started_at"])
     )
 
 
@@ -173,7 +171,7 @@ def _socket(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
     if found is None:
         return judged(f"{path} is not there")
     mode = 0o660 if bot.bot.files.shared else 0o600
-    faults = ["" if found.kind == "socket" else f"{path} is a {found.kind}"]
+    faults = ["" if found.kind == "a socket" else f"{path} is {found.kind}"]
     if found.mode != mode:
         faults.append(f"{path} has mode {found.mode:04o}, not {mode:04o}")
     if wanted.group and found.group != wanted.group:

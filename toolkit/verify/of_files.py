@@ -46,7 +46,7 @@ def file_faults(wanted: File, facts: Facts) -> list[str]:
     found = facts.files.get(wanted.path)
     if found is None:
         return [f"{wanted.path} is not there"]
-    if found.kind == "symbolic link":
+    if found.kind == "a symbolic link":
         return [f"{wanted.path} is a symbolic link"]
     faults = []
     if found.mode != wanted.mode:
@@ -107,8 +107,8 @@ def _secret(wanted: Expected, bot: Bot, facts: Facts) -> Verdict:
         if _is_hidden(bot.secret, facts):
             return skipped(f"{facts.host.get('user', '')} may not look into its folder: check as root")
         return judged(f"{bot.secret} is not there, or in a folder that may not be entered", hint=give)
-    if not found.kind.startswith("regular"):
-        return judged(f"{bot.secret} is a {found.kind}", hint=f"move it away; {give}")
+    if found.kind != "a file":
+        return judged(f"{bot.secret} is {found.kind}", hint=f"move it away; {give}")
     if not facts.secrets.get(bot.secret, True):
         return judged(f"{bot.secret} holds no bot token", hint=give)
     faults = []

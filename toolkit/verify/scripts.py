@@ -4,7 +4,8 @@
 _PYTHON_S = 20
 # A path may have line breaks in it: lines name an argument by its place, which stands before the first |.
 _EACH = "i=-1; for f; do i=$((i+1)); "
-STAT = _EACH + 'stat -c "$i|%a|%U|%G|%F|%s|%Y" -- "$f" 2>/dev/null; done; true'
+# Its words for what a file is are those of the host's language: the raw mode tells it.
+STAT = _EACH + 'stat -c "$i|%f|%U|%G|%s|%Y" -- "$f" 2>/dev/null; done; true'
 # Of token files, which may be links: they are opened by their name.
 STAT_OPENED = STAT.replace("stat -c", "stat -Lc")
 READ = _EACH + '[ ! -f "$f" ] || [ ! -r "$f" ] || { printf "$i|"; base64 -w0 < "$f"; echo; }; done'

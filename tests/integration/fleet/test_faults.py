@@ -94,6 +94,20 @@ def test_a_lost_database_costs_no_restart(up):
     assert up.states() == THREE
 
 
+def test_up_removes_units_that_a_lost_database_forgot_and_no_others(up):
+    up.run("down")
+    for path in up.home.glob("fleet.db*"):
+        path.unlink()
+    text = up.fleet.read_text()
+    up.fleet.write_text(text[: text.index("  carol:")])
+    other = up.home / "units/test-other.conf"
+    other.write_text("[program:other]\ncommand=/bin/cat\n")
+    assert "units/test-carol.conf: removed, as no bot of the fleet has it\n" in up.run("up").stderr
+    assert set(up.states()) == {"alice", "bob"}
+    assert "other" in up.supervisorctl("status", "other")
+    assert other.exists()
+
+
 def test_a_damaged_database_is_told_in_words(up):
     (up.home / "fleet.db").write_bytes(b"not a database" * 1000)
     for extra in ("fleet.db-wal", "fleet.db-shm"):

@@ -270,6 +270,12 @@ def test_the_extra_that_is_missing_is_named(monkeypatch):
     assert "bot-toolkit[verify]" in caught.value.hint
 
 
+def test_the_hosts_language_changes_nothing(standing, eventually):
+    eventually(lambda: is_running(standing))
+    environ = os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": "de"}
+    standing.run("verify", env=environ)
+
+
 def test_settings_of_the_users_pytest_change_nothing(standing, eventually, tmp_path):
     eventually(lambda: is_running(standing))
     environ = os.environ | {"PYTEST_ADDOPTS": "--collect-only --no-such-option", "PYTEST_PLUGINS": "nothing"}

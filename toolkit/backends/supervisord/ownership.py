@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from toolkit.files import first_line
 from toolkit.paths import BOT_NAME, FleetPaths
 from toolkit.render.supervisord_marks import is_ours
-
-_LONGEST = 200
 
 
 def bot_of(info: Mapping[str, Any], paths: FleetPaths) -> str | None:
@@ -28,14 +27,4 @@ def bot_of(info: Mapping[str, Any], paths: FleetPaths) -> str | None:
 def installed(paths: FleetPaths) -> list[Path]:
     """The units of this fleet in the folder that the supervisord includes, where others' may lie too."""
     found = sorted(paths.units.glob(paths.unit("*").name))
-    return [path for path in found if is_ours(_head(path), paths.fleet)]
-
-
-def is_foreign(path: Path, paths: FleetPaths) -> bool:
-    """Whether a file lies there that the toolkit did not write for this fleet."""
-    return path.exists() and not is_ours(_head(path), paths.fleet)
-
-
-def _head(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline(_LONGEST)
+    return [path for path in found if is_ours(first_line(path), paths.fleet)]

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from toolkit.backends import NotRunningError
+from toolkit.backends.foreign import refuse_foreign
 from toolkit.backends.supervisord import finding, whole
 from toolkit.backends.supervisord.configuration import Configuration
-from toolkit.backends.supervisord.ownership import bot_of, installed, is_foreign
+from toolkit.backends.supervisord.ownership import bot_of, installed
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import Rpc
 from toolkit.errors import BackendError, RefusedError
 from toolkit.files import write_atomically
 from toolkit.paths import FleetPaths
-from toolkit.render import RenderedFile
-from toolkit.render.supervisord_marks import with_enabled
+from toolkit.render import RenderedFile, systemd_marks
+from toolkit.render.supervisord_marks import is_ours, with_enabled
 
 # A program takes three: two pipes and its log file. Its own are few.
 _FILES_EACH, _OWN_FILES, _STEP = 4, 128, 1024
@@ -101,13 +102,10 @@ class ServiceDaemon:
             )
 
     def _refuse_foreign(self, call: Rpc, files: Sequence[RenderedFile]) -> None:
-        """Refuse where a name of ours is in use: by a file in the folder, or by a program in force."""
-        units = [file.path for file in files if file.path.parent == self._paths.units]
-        for path in units:
-            if is_foreign(path, self._paths):
-                hint = "name the bot or the fleet otherwise, or move that file away"
-                raise RefusedError(f"{path}: not written by the toolkit for this fleet", hint)
-        ours = {path.stem for path in units}
+        """Refuse where a name of ours is in use: by a file, or by a program in force."""
+        refuse_foreign(files, lambda text: is_ours(text, self._paths.fleet))
+        refuse_foreign(files, systemd_marks.is_ours)
+        ours = {file.path.stem for file in files if file.path.parent == self._paths.units}
         with suppress(NotRunningError):
             for info in call("supervisor.getAllProcessInfo"):
                 if info["group"] in ours and not bot_of(info, self._paths):

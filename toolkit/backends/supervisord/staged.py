@@ -9,6 +9,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 from toolkit.backends.supervisord.launching import environment
+from toolkit.backends.supervisord.ownership import installed
 from toolkit.errors import BackendError
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
@@ -38,8 +39,7 @@ def _staged(paths: FleetPaths, files: Sequence[RenderedFile]) -> tuple[RenderedF
     """The configuration, and its units as they would lie there: what others put beside ours included."""
     given = {file.path: file for file in files}
     main = given.get(paths.supervisord_conf) or _read(paths.supervisord_conf)
-    ours = set(paths.units.glob(paths.program("*.conf")))
-    foreign = sorted(set(paths.units.glob("*.conf")) - ours - set(given))
+    foreign = sorted(set(paths.units.glob("*.conf")) - set(installed(paths)) - set(given))
     units = [file for path, file in sorted(given.items()) if path.parent == paths.units]
     return main, [*units, *map(_read, foreign)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from toolkit.backends import DISABLED, ENABLED, STOP_S, UP, NotRunningError, Phase, UnitStatus
 from toolkit.backends.altered import Alteration
+from toolkit.backends.foreign import refuse_foreign
 from toolkit.backends.systemd import where
 from toolkit.backends.systemd.altered import altered, is_masked
 from toolkit.backends.systemd.bus import Bus
@@ -15,14 +16,14 @@ from toolkit.backends.systemd.limits import bring, in_force
 from toolkit.backends.systemd.manager import Listed, Manager
 from toolkit.backends.systemd.status import PROPERTIES, closer, phase_of, status_of
 from toolkit.backends.systemd.stop import stop
-from toolkit.errors import BackendError, RefusedError
+from toolkit.errors import BackendError
+from toolkit.files import first_line
 from toolkit.paths import BOT_NAME, FleetPaths
 from toolkit.render import RenderedFile
 from toolkit.render import systemd_marks as marks
 
 CALL_S = 25.0
 START_S = 30.0
-_LONGEST = 200
 # Of one that is just starting its own words come soon, and a deploy would ask for all of them at once.
 _CLOSER = (Phase.RUNNING, Phase.BACKOFF, Phase.STOPPING, Phase.FAILED)
 
@@ -92,7 +93,7 @@ class Systemd:
         # One that is stopped need not be loaded.
         for file in self._paths.units.glob(pattern):
             bot = self._bot(file.name)
-            if bot and bot not in rows and is_ours(file):
+            if bot and bot not in rows and marks.is_ours(first_line(file)):
                 found[bot] = UnitStatus(bot, Phase.STOPPED)
         return found
 
@@ -113,15 +114,12 @@ class Systemd:
         return replace(unit, detail=f"its unit is masked: `{self._systemctl} unmask {service}`, then deploy")
 
     def check(self, files: Sequence[RenderedFile]) -> None:
-        """See that no unit of somebody else has the name of one of ours.
+        """See that no file of somebody else has the name of one of ours.
 
         Raises:
             RefusedError: one has.
         """
-        for file in files:
-            if file.path.parent == self._paths.units and file.path.exists() and not is_ours(file.path):
-                hint = "remove it if nobody needs it, or name the bot or the fleet otherwise"
-                raise RefusedError(f"{file.path} was not written by the toolkit", hint)
+        refuse_foreign(files, marks.is_ours)
 
     def altered(self, bots: Sequence[str]) -> list[Alteration]:
         """What an administrator has done to the units of bots, and to the fleet's target and slice."""
@@ -245,12 +243,6 @@ class Systemd:
         prefix, _, suffix = self._paths.service("*").partition("*")
         bot = service.removeprefix(prefix).removesuffix(suffix)
         return bot if self._paths.service(bot) == service and BOT_NAME.fullmatch(bot) else ""
-
-
-def is_ours(file: Path) -> bool:
-    """Whether a unit was written by the toolkit: its first line tells."""
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        return marks.is_ours(lines.readline(_LONGEST))
 
 
 def _has_begun(row: Listed | None) -> bool:
