@@ -39,6 +39,7 @@ class Site:
         self.host, self.folder = host, folder
         user = ", user: bots" if backend == "supervisord" else ""
         self.source = fleet_folder(folder / "fleet", FLEET.format(backend=backend, user=user))
+        (self.source / "program.sh").touch(mode=0o700)
         self.variables = {
             "toolkit_fleet": "demo",
             "toolkit_fleet_source": str(self.source),
@@ -54,6 +55,10 @@ class Site:
 
     def play(self, name="site", *options, code=0, **variables):
         return play(name, [self.host], self.variables | variables, self.folder, *options, code=code)
+
+    def pids(self):
+        units = ("bot-demo-alice", "bot-demo-bob")
+        return self.host.out("systemctl", "show", "--value", "-p", "MainPID", *units).split()
 
     def states(self):
         told = json.loads(self.host.out(f"{VENV}/bin/toolkit", "-f", FLEET_FILE, "bot", "list", "--json"))
@@ -79,6 +84,7 @@ def test_it_brings_a_fleet_to_a_fresh_host(site):
     assert site.states() == {"alice": "RUNNING", "bob": "RUNNING"}
     assert site.host.out("toolkit", "-f", FLEET_FILE, "verify")
     assert site.host.out("stat", "-c", "%a %U", "/etc/bot-toolkit/demo/secrets/alice.token") == "600 root"
+    assert site.host.out("stat", "-c", "%a", "/etc/bot-toolkit/demo/program.sh") == "755"
     assert "bot-demo" in site.host.out("id", "-nG", "admin").split()
     for secret in SECRETS.values():
         assert secret not in site.first.text + site.first_check.text
@@ -101,14 +107,12 @@ def test_a_second_run_changes_nothing(site):
 
 
 def test_check_mode_tells_what_the_run_then_does(site):
-    pids = site.host.out("systemctl", "show", "--value", "-p", "MainPID", "bot-demo-alice", "bot-demo-bob")
+    pids = site.pids()
     fleet_file = site.source / "fleet.yaml"
     before = fleet_file.read_text()
     fleet_file.write_text(before.replace("Ahoy", "Moin"))
     (site.source / "bots.d").mkdir()
     (site.source / "bots.d" / "more.yaml").write_text("bots: {}\n")
-    program = site.source / "program.sh"
-    program.touch(mode=0o700)
     try:
         foreseen = site.play("deploy", "--check", "--diff")
         assert foreseen.changed > 0
@@ -119,17 +123,20 @@ def test_check_mode_tells_what_the_run_then_does(site):
         assert "Moin" not in site.host.read(FLEET_FILE)
         done = site.play("deploy", "--diff")
         assert done.changed == foreseen.changed
-        now = site.host.out("systemctl", "show", "--value", "-p", "MainPID", "bot-demo-alice", "bot-demo-bob")
-        assert now.split()[0] == pids.split()[0]
-        assert now.split()[1] != pids.split()[1]
-        assert site.host.out("stat", "-c", "%a", "/etc/bot-toolkit/demo/program.sh") == "755"
+        now = site.pids()
+        assert now[0] == pids[0]
+        assert now[1] != pids[1]
     finally:
-        program.unlink()
         fleet_file.write_text(before)
         (site.source / "bots.d" / "more.yaml").unlink()
         (site.source / "bots.d").rmdir()
+    with (site.source / "bots/echo.py").open("a") as code:
+        code.write("# Edited\n")
+    before = site.pids()
     site.play("deploy")
     assert site.host.run("test", "-e", "/etc/bot-toolkit/demo/bots.d/more.yaml", code=1)
+    # The deploy restarts only the one whose greeting is as it was; the other had gone on with old code.
+    assert not set(site.pids()) & set(before)
 
 
 def test_a_deploy_that_fails_fails_the_play_and_names_the_bot(site):

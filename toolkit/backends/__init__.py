@@ -104,8 +104,8 @@ class Backend(Protocol):
         """Start the supervisor with the installed units; those with autostart come up."""
         ...
 
-    def end(self, deadline_s: float = 60.0) -> Sequence[str]:
-        """End the supervisor, after its bots; give those programs that had to be killed.
+    def end(self, deadline_s: float = 60.0) -> None:
+        """End the supervisor, after its bots.
 
         Parameters:
             deadline_s: seconds for the bots, where they still run, and again for the supervisor.
@@ -176,8 +176,8 @@ class Backend(Protocol):
         """Start bots whose units are in force; those that run stay as they are."""
         ...
 
-    def stop(self, bots: Sequence[str], deadline_s: float) -> Sequence[str]:
-        """Stop bots in parallel and wait until all have ended; give those that had to be killed."""
+    def stop(self, bots: Sequence[str], deadline_s: float) -> None:
+        """Stop bots in parallel and wait until all have ended; those that have not by then are killed."""
         ...
 
 

@@ -8,8 +8,6 @@ from typing import Any
 GLOBAL = "global"
 TYPE = "type"
 INSTANCE = "instance"
-# Kept in the database, above all that stands in files.
-RUNTIME = "runtime"
 
 
 @dataclass(frozen=True, slots=True)

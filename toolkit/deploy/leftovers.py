@@ -1,20 +1,19 @@
 """Runners that outlived their supervisor: found by their control sockets, drained, and only then replaced."""
 
-import os
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 
 from toolkit.deploy.stopping import stop_s
 from toolkit.errors import BackendError
 from toolkit.ipc.client import ask_many
 from toolkit.paths import FleetPaths
+from toolkit.processes import ended, opened
 from toolkit.run_record import living, read
 
 ANSWER_S = 1.0
-POLL_S = 0.05
+_KILL_S = 5.0
 
 
 def sweep(paths: FleetPaths) -> list[str]:
@@ -29,15 +28,17 @@ def sweep(paths: FleetPaths) -> list[str]:
     running = runners(paths)
     if not running:
         return []
-    sockets = {bot: paths.control_socket(bot) for bot in running}
-    ask_many(sockets, "stop", timeout_s=ANSWER_S, lapses=False)
-    left = _wait_gone(running, stop_s(paths, list(running)))
-    for pid in left.values():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    left = _wait_gone(left, 5.0)
+    with ExitStack() as stack:
+        processes = {bot: stack.enter_context(opened(pid)) for bot, pid in running.items()}
+        sockets = {bot: paths.control_socket(bot) for bot in running}
+        ask_many(sockets, "stop", timeout_s=ANSWER_S, lapses=False)
+        left = _outliving(processes, stop_s(paths, list(running)))
+        for process in left.values():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+        left = _outliving(left, _KILL_S)
     if left:
-        names = ", ".join(f"{bot} (pid {pid})" for bot, pid in left.items())
+        names = ", ".join(f"{bot} (pid {running[bot]})" for bot in left)
         raise BackendError(f"left-over processes cannot be ended: {names}", "end them, then try again")
     return sorted(running)
 
@@ -50,19 +51,11 @@ def runners(paths: FleetPaths) -> dict[str, int]:
     return {bot: pid for bot, pid in found.items() if pid}
 
 
-def _wait_gone(running: Mapping[str, int], deadline_s: float) -> dict[str, int]:
+def _outliving(processes: Mapping[str, int | None], deadline_s: float) -> dict[str, int]:
+    """Those that have not ended after so many seconds; None is one that had before."""
     end = time.monotonic() + deadline_s
-    left = dict(running)
-    while left and time.monotonic() < end:
-        left = {bot: pid for bot, pid in left.items() if _exists(pid)}
-        if left:
-            time.sleep(POLL_S)
-    return left
-
-
-def _exists(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    return {
+        bot: process
+        for bot, process in processes.items()
+        if process is not None and not ended(process, max(0.0, end - time.monotonic()))
+    }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STOP_MARGIN_S = 3
 # supervisord's own default, and the step in which it grows, so that few deploys change it.
 _MIN_FILES = 1024
-# A program takes three: two pipes and its log file.
+# A program takes three, two pipes and its log file, and one is to spare.
 _FILES_EACH, _OWN_FILES = 4, 256
 _GLOB = re.compile(r"[*?[\]]")
 

@@ -6,15 +6,14 @@ import shlex
 from collections.abc import Collection, Iterable
 
 from toolkit.paths import FleetPaths
+from toolkit.render.systemd_limits import SETTINGS
 
 # Begins the first line of every file of ours. What has another first line is somebody else's.
 MARKER = "# Written by Bot Toolkit"
 
 _SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
 # What SetUnitProperties of org.freedesktop.systemd1(5) writes.
-_LIVE_LIMIT = re.compile(
-    r"/(?:system|user)\.control/[^/]+/50-(?:Memory(?:High|Max)|CPU(?:Weight|Quota)|TasksMax|IOWeight)\.conf$"
-)
+_LIVE_LIMIT = re.compile(rf"/(?:system|user)\.control/[^/]+/50-(?:{'|'.join(SETTINGS.values())})\.conf$")
 
 
 def is_ours(text: str) -> bool:

@@ -1,7 +1,6 @@
 """supervisord: a private one, one per fleet, or the machine's; spoken to on its Unix socket alone."""
 
 import math
-import stat
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -11,14 +10,13 @@ from typing import Any, Protocol
 from toolkit.backends import DISABLED, ENABLED, Phase, UnitStatus
 from toolkit.backends.altered import Alteration
 from toolkit.backends.supervisord import configuration, rpc
-from toolkit.backends.supervisord.ownership import bot_of
+from toolkit.backends.supervisord.ownership import bot_of, enable
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge, start
 from toolkit.backends.supervisord.states import ProcessState
 from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError
-from toolkit.files import write_atomically
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile
 from toolkit.render.supervisord_marks import with_enabled
@@ -54,8 +52,8 @@ class Daemon(Protocol):
         """Start it with the installed units."""
         ...
 
-    def end(self, call: Rpc, deadline_s: float) -> tuple[str, ...]:
-        """End it after its programs; give those that had to be killed."""
+    def end(self, call: Rpc, deadline_s: float) -> None:
+        """End it after its programs."""
         ...
 
     def check(self, call: Rpc, files: Sequence[RenderedFile]) -> None:
@@ -123,16 +121,13 @@ class Supervisord:
         """
         self._daemon.launch(self._rpc)
 
-    def end(self, deadline_s: float = 60.0) -> tuple[str, ...]:
+    def end(self, deadline_s: float = 60.0) -> None:
         """End a private one after its programs; have the machine's start none of them when it starts anew.
 
         Parameters:
             deadline_s: seconds for the programs, and again for supervisord; what is left is killed.
-
-        Returns:
-            The programs that had to be killed.
         """
-        return self._daemon.end(self._rpc, deadline_s)
+        self._daemon.end(self._rpc, deadline_s)
 
     def units(self) -> dict[str, UnitStatus]:
         """Every program of this fleet, by its bot's name, in one round trip."""
@@ -173,12 +168,7 @@ class Supervisord:
 
     def keep(self, bots: Sequence[str], *, enabled: bool) -> None:
         """Have bots come up with supervisord from now on, or not: it reads that when it starts."""
-        for bot in bots:
-            path = self._paths.unit(bot)
-            text = path.read_text(encoding="utf-8")
-            wanted = with_enabled(text, enabled)
-            if wanted != text:
-                write_atomically(path, wanted, stat.S_IMODE(path.stat().st_mode))
+        enable(map(self._paths.unit, bots), enabled)
 
     def kept_otherwise(self, bots: Mapping[str, bool]) -> dict[Path, str]:
         """Units that say otherwise themselves; one that is not there says nothing."""
@@ -252,16 +242,10 @@ class Supervisord:
         if bots:
             start(self._rpc, [self._paths.program(bot) for bot in bots], deadline_s)
 
-    def stop(self, bots: Sequence[str], deadline_s: float) -> tuple[str, ...]:
-        """Stop bots in parallel and wait until they, and what they started, have ended.
-
-        Returns:
-            The bots that had to be killed at the deadline.
-        """
-        programs = {self._paths.program(bot): bot for bot in bots}
-        if not programs:
-            return ()
-        return tuple(programs[program] for program in stop(self._rpc, programs, deadline_s))
+    def stop(self, bots: Sequence[str], deadline_s: float) -> None:
+        """Stop bots in parallel and wait until they, and what they started, have ended."""
+        if bots:
+            stop(self._rpc, map(self._paths.program, bots), deadline_s)
 
 
 def _status(bot: str, info: dict[str, Any]) -> UnitStatus:

@@ -27,13 +27,12 @@ def terminate(paths: FleetPaths, deadline_s: float) -> None:
         if process is None or not is_ours(pid, paths):
             return
         # Told first: one that is ending starts no program anew.
-        signal.pidfd_send_signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGTERM)
         for child in _children(pid):
             # It would stop them one after another. One that is no program yet has to wait for that.
             with opened(child) as program:
                 if program is not None and child in _children(pid) and not is_ours(child, paths):
-                    with suppress(ProcessLookupError):
-                        signal.pidfd_send_signal(program, signal.SIGTERM)
+                    _signal(program, signal.SIGTERM)
         wait_gone(process, deadline_s)
     clear(paths)
 
@@ -49,12 +48,16 @@ def wait_gone(process: int, deadline_s: float) -> None:
     """
     if ended(process, deadline_s):
         return
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process, signal.SIGKILL)
+    _signal(process, signal.SIGKILL)
     if not ended(process, deadline_s=5.0):
         raise BackendError(
             "supervisord does not end, even when killed", "is its disk or network mount stuck?"
         )
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, number)
 
 
 def _children(pid: int) -> list[int]:

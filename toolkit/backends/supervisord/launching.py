@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from toolkit.paths import FleetPaths
 _FOREIGN = re.compile(r"NOTIFY_SOCKET|WATCHDOG_\w*|LISTEN_\w*|SUPERVISOR_\w*|INVOCATION_ID|JOURNAL_STREAM")
 _START_S = 30.0
 _LAST_LINES = 5
+# Who only looks whether one is being started holds the lock for a moment.
+_LOOKS_S = 0.5
 # A program takes a pipe each for input and output and its log file; with errors apart, two more.
 _FILES_EACH, _FILES_EACH_AT_MOST, _OWN_FILES = 3, 5, 64
 
@@ -41,11 +44,12 @@ def launching(paths: FleetPaths) -> Iterator[None]:
     """
     lock = os.open(_launch_lock(paths), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"another command is starting the supervisord of fleet {paths.fleet}"
-            raise RefusedError(message, "wait until it is done") from None
+        end = time.monotonic() + _LOOKS_S
+        while not _locked(lock, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                message = f"another command is starting the supervisord of fleet {paths.fleet}"
+                raise RefusedError(message, "wait until it is done")
+            time.sleep(_LOOKS_S / 50)
         yield
     finally:
         os.close(lock)
@@ -58,12 +62,17 @@ def is_launching(paths: FleetPaths) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _locked(lock, fcntl.LOCK_SH)
     finally:
         os.close(lock)
-    return False
+
+
+def _locked(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def spawn(paths: FleetPaths) -> None:

@@ -1,12 +1,13 @@
-"""Which units and programs of a supervisord are a fleet's."""
+"""Which units and programs of a supervisord are a fleet's, and which of them come up with it."""
 
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.files import first_line
+from toolkit.files import first_line, write_atomically
 from toolkit.paths import BOT_NAME, FleetPaths
-from toolkit.render.supervisord_marks import is_ours
+from toolkit.render.supervisord_marks import is_ours, with_enabled
 
 
 def bot_of(info: Mapping[str, Any], paths: FleetPaths) -> str | None:
@@ -28,3 +29,12 @@ def installed(paths: FleetPaths) -> list[Path]:
     """The units of this fleet in the folder that the supervisord includes, where others' may lie too."""
     found = sorted(paths.units.glob(paths.unit("*").name))
     return [path for path in found if is_ours(first_line(path), paths.fleet)]
+
+
+def enable(units: Iterable[Path], enabled: bool) -> None:
+    """Have units come up with the supervisord, or not: it reads that when it starts."""
+    for path in units:
+        text = path.read_text(encoding="utf-8")
+        wanted = with_enabled(text, enabled)
+        if wanted != text:
+            write_atomically(path, wanted, stat.S_IMODE(path.stat().st_mode))

@@ -1,11 +1,10 @@
 """A private supervisord: one per fleet, which the toolkit starts and ends."""
 
-import os
 import time
 from collections.abc import Sequence
 
 from toolkit.backends import HungError, NotRunningError, SocketGoneError
-from toolkit.backends.supervisord import ending, finding, launching, rpc
+from toolkit.backends.supervisord import ending, finding, launching
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import FaultError, Rpc
 from toolkit.backends.supervisord.start import nudge
@@ -13,6 +12,7 @@ from toolkit.backends.supervisord.stop import stop
 from toolkit.errors import BackendError, RefusedError
 from toolkit.files import make_private
 from toolkit.paths import FleetPaths
+from toolkit.processes import opened
 from toolkit.render import RenderedFile
 
 # Its first turn forks all bots, some 10 ms each, before it answers again.
@@ -77,35 +77,25 @@ class PrivateDaemon:
             launching.spawn(self._paths)
             self._await_first_turn(call)
 
-    def end(self, call: Rpc, deadline_s: float) -> tuple[str, ...]:
+    def end(self, call: Rpc, deadline_s: float) -> None:
         """Stop all programs in parallel, then supervisord itself, and wait until its process is gone.
 
         Parameters:
             deadline_s: seconds for the programs, and again for supervisord; what is left is killed.
-
-        Returns:
-            The programs that had to be killed.
         """
         try:
             pid = self.pid(call)
         except SocketGoneError:
             ending.terminate(self._paths, deadline_s)
-            return ()
-        except FaultError as fault:
-            pid = finding.recorded_pid(self._paths)
-            if fault.code != rpc.SHUTDOWN_STATE or pid is None:
-                raise
+            return
         if pid is None:
-            return ()
-        process = os.pidfd_open(pid)
-        try:
-            killed = _shut_down(call, deadline_s)
-            ending.wait_gone(process, deadline_s)
-        finally:
-            os.close(process)
-            call.close()
+            return
+        with opened(pid) as process:
+            if process is not None:
+                _shut_down(call, deadline_s)
+                ending.wait_gone(process, deadline_s)
+        call.close()
         launching.clear(self._paths)
-        return killed
 
     def check(self, call: Rpc, files: Sequence[RenderedFile]) -> None:
         """Parse what supervisord would find with these files installed, with its own parser."""
@@ -146,13 +136,7 @@ class PrivateDaemon:
                 return
 
 
-def _shut_down(call: Rpc, deadline_s: float) -> tuple[str, ...]:
-    try:
-        infos = call("supervisor.getAllProcessInfo")
-        killed = stop(call, [f"{info['group']}:{info['name']}" for info in infos], deadline_s)
-        call("supervisor.shutdown")
-    except FaultError as fault:
-        if fault.code != rpc.SHUTDOWN_STATE:
-            raise
-        return ()
-    return tuple(killed)
+def _shut_down(call: Rpc, deadline_s: float) -> None:
+    infos = call("supervisor.getAllProcessInfo")
+    stop(call, [f"{info['group']}:{info['name']}" for info in infos], deadline_s)
+    call("supervisor.shutdown")

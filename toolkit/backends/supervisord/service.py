@@ -8,16 +8,15 @@ from toolkit.backends import NotRunningError
 from toolkit.backends.foreign import refuse_foreign
 from toolkit.backends.supervisord import finding, whole
 from toolkit.backends.supervisord.configuration import Configuration
-from toolkit.backends.supervisord.ownership import bot_of, installed
+from toolkit.backends.supervisord.ownership import bot_of, enable, installed
 from toolkit.backends.supervisord.reach import Reach
 from toolkit.backends.supervisord.rpc import Rpc
 from toolkit.errors import BackendError, RefusedError
-from toolkit.files import write_atomically
 from toolkit.paths import FleetPaths
 from toolkit.render import RenderedFile, systemd_marks
-from toolkit.render.supervisord_marks import is_ours, with_enabled
+from toolkit.render.supervisord_marks import is_ours
 
-# A program takes three: two pipes and its log file. Its own are few.
+# A program takes three, two pipes and its log file, and one is to spare. Its own are few.
 _FILES_EACH, _OWN_FILES, _STEP = 4, 128, 1024
 
 
@@ -62,12 +61,10 @@ class ServiceDaemon:
         del call
         raise RefusedError(f"{self.reach.name} is not running", self.reach.start_hint)
 
-    def end(self, call: Rpc, deadline_s: float) -> tuple[str, ...]:
+    def end(self, call: Rpc, deadline_s: float) -> None:
         """Leave the service and what others run in it; the fleet stays down also when it starts anew."""
         del call, deadline_s
-        for path in installed(self._paths):
-            write_atomically(path, with_enabled(path.read_text(encoding="utf-8"), enabled=False))
-        return ()
+        enable(installed(self._paths), enabled=False)
 
     def check(self, call: Rpc, files: Sequence[RenderedFile]) -> None:
         """Parse the service's whole configuration as it would be, with the parser of the service itself.

@@ -18,28 +18,23 @@ _POLL_S, _POLL_MAX_S = 0.01, 0.1
 _KILL_S = 5.0
 
 
-def stop(rpc: Rpc, programs: Iterable[str], deadline_s: float) -> list[str]:
+def stop(rpc: Rpc, programs: Iterable[str], deadline_s: float) -> None:
     """Stop programs in parallel and wait until they and their process groups have ended.
 
     Parameters:
         programs: their names; those that are not in force count as stopped.
         deadline_s: seconds after which what is left is killed.
 
-    Returns:
-        The programs that had to be killed.
-
     Raises:
         BackendError: one lives even so.
     """
     stopping = _Stopping(rpc, programs)
     if stopping.wait(deadline_s):
-        return []
-    killed = list(stopping.left)
+        return
     stopping.kill()
     if not stopping.wait(_KILL_S):
         names = ", ".join(stopping.left)
         raise BackendError(f"not ended, even when killed: {names}", "is a disk or network mount stuck?")
-    return killed
 
 
 class _Stopping:

@@ -78,12 +78,11 @@ class Systemd:
         jobs.wait(START_S)
         complain(jobs, self._manager)
 
-    def end(self, deadline_s: float = STOP_S) -> tuple[str, ...]:
+    def end(self, deadline_s: float = STOP_S) -> None:
         """Stop the fleet's target, and with it all bots. systemd itself goes on."""
         # The target's own job does not wait for those of its bots.
         services = [self._paths.service(bot) for bot in self.units()]
         stop(self._manager, [self._paths.target, *services], deadline_s)
-        return ()
 
     def units(self) -> dict[str, UnitStatus]:
         """Every unit of this fleet, by its bot's name, in one round trip; stopped ones from their files."""
@@ -189,14 +188,9 @@ class Systemd:
                 f"see `{self._systemctl} list-jobs`",
             )
 
-    def stop(self, bots: Sequence[str], deadline_s: float) -> tuple[str, ...]:
-        """Stop bots in parallel and wait until they, and what they started, have ended.
-
-        Returns:
-            The bots that had to be killed.
-        """
-        services = {self._paths.service(bot): bot for bot in bots}
-        return tuple(services[unit] for unit in stop(self._manager, list(services), deadline_s))
+    def stop(self, bots: Sequence[str], deadline_s: float) -> None:
+        """Stop bots in parallel and wait until they, and what they started, have ended."""
+        stop(self._manager, list(map(self._paths.service, bots)), deadline_s)
 
     def limits(self, bots: Sequence[str]) -> dict[str, dict[str, int]]:
         """The limits of the bots' control groups, by the names of org.freedesktop.systemd1(5)."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from toolkit.backends.systemd.manager import Manager
-from toolkit.render.systemd_limits import SETTINGS, without_default
+from toolkit.render.systemd_limits import SETTINGS, differing, without_default
 from toolkit.render.systemd_marks import drop_ins_of_others, is_live_limit
 
 
@@ -43,22 +43,21 @@ def bring(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> None:
     Parameters:
         wanted: of each service, by the names of org.freedesktop.systemd1(5).
     """
-    differing = _differing(manager, wanted)
-    told = manager.properties([(service, "Unit") for service in differing], ("DropInPaths",))
+    due = _due(manager, wanted)
+    told = manager.properties([(service, "Unit") for service in due], ("DropInPaths",))
     stale = [Path(path) for facts in told for path in facts.get("DropInPaths", ()) if is_live_limit(path)]
     if stale:
         for path in stale:
             path.unlink(missing_ok=True)
         manager.reload()
-        differing = _differing(manager, wanted)
-    for service, limits in differing.items():
+        due = _due(manager, wanted)
+    for service, limits in due.items():
         manager.set_live(service, {name: ("t", value) for name, value in limits.items()})
 
 
-def _differing(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+def _due(manager: Manager, wanted: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     found = zip(wanted.items(), in_force(manager, list(wanted)), strict=True)
-    differing = {
-        service: {name: value for name, value in limits.items() if told.get(name, value) != value}
-        for (service, limits), told in found
+    due = {
+        service: {name: limits[name] for name in differing(limits, told)} for (service, limits), told in found
     }
-    return {service: limits for service, limits in differing.items() if limits}
+    return {service: limits for service, limits in due.items() if limits}

@@ -13,39 +13,30 @@ from toolkit.errors import BackendError
 _KILL_S = 10.0
 
 
-def stop(manager: Manager, units: Sequence[str], deadline_s: float) -> list[str]:
+def stop(manager: Manager, units: Sequence[str], deadline_s: float) -> None:
     """Stop units and wait until their processes have ended.
 
     Parameters:
         units: those that are not loaded count as stopped.
         deadline_s: seconds after which what is left is killed.
 
-    Returns:
-        The services that had to be killed, by us or by systemd at the limit of their unit.
-
     Raises:
         BackendError: one lives even so.
     """
     if not units:
-        return []
+        return
     up = [row.name for row in manager.loaded(units) if phase_of(row) in UP]
     jobs = Jobs(manager.bus, dict.fromkeys(units, "StopUnit"))
-    killed = set()
     if not jobs.wait(deadline_s):
-        killed.update(jobs.open)
         manager.kill(jobs.open, signal.SIGKILL)
         if not jobs.wait(_KILL_S):
             names = ", ".join(jobs.open)
             raise BackendError(f"not ended, even when killed: {names}", "is a disk or network mount stuck?")
     refuse(jobs)
-    return _settle(manager, up, killed)
+    _settle(manager, up)
 
 
-def _settle(manager: Manager, up: Sequence[str], killed: set[str]) -> list[str]:
+def _settle(manager: Manager, up: Sequence[str]) -> None:
     """What failed only as it was stopped is stopped; a failure from before stays to be seen."""
     rows = manager.loaded(up) if up else []
-    failed = [row.name for row in rows if phase_of(row) is Phase.FAILED]
-    told = manager.properties([(unit, "Service") for unit in failed], ("Result",))
-    killed |= {unit for unit, facts in zip(failed, told, strict=True) if facts.get("Result") == "timeout"}
-    manager.reset_failed(failed)
-    return [unit for unit in up if unit in killed]
+    manager.reset_failed([row.name for row in rows if phase_of(row) is Phase.FAILED])
