@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.asking import Asks
+from tests.hosts.bot_api import ENDPOINT
 from tests.hosts.container import Container
 from toolkit.place import PRIVATE_SUPERVISORD, SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD, USER_SYSTEMD, Place
 
-ENDPOINT = "http://127.0.0.1:8081"
 # The fleet of each place: no two share a name, a folder or a token.
 NAMES = {
     PRIVATE_SUPERVISORD: "private",

@@ -18,8 +18,7 @@ ALL = ("alice", "bob", "carol")
 
 
 @pytest.fixture(scope="module")
-def fleet(host) -> Operator:
-    host.run("toolkit", "sandbox", "--detach")
+def fleet(host, host_sandbox) -> Operator:
     host.write(NO_LIMIT, "[Unit]\nStartLimitIntervalSec=0\n")
     host.sh("chmod 755 /etc/systemd/system/dbus.service.d; systemctl daemon-reload")
     return settle_in(host, SYSTEM_SYSTEMD)

@@ -27,8 +27,7 @@ FORGED = ("MESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c", "UNIT_RESULT=oom-kill")
 
 
 @pytest.fixture(scope="module")
-def sandbox(host):
-    host.run("toolkit", "sandbox", "--detach")
+def journal(host):
     host.run("usermod", "-aG", "systemd-journal", "admin")
     # A user's services have the journal's own limit.
     host.write("/etc/systemd/journald.conf.d/rate.conf", RATE)
@@ -36,7 +35,7 @@ def sandbox(host):
 
 
 @pytest.fixture(scope="module", params=[SYSTEM_SYSTEMD, USER_SYSTEMD], ids=str)
-def fleet(host, sandbox, request):
+def fleet(host, host_sandbox, journal, request):
     """A fleet whose bots write more than the journal takes, and what it takes from no logger."""
     place = request.param
     made = settle_in(host, place)

@@ -21,8 +21,7 @@ EVIL = [
 
 
 @pytest.fixture(scope="module", params=[SYSTEM_SUPERVISORD, SYSTEM_SYSTEMD], ids=lambda place: place.backend)
-def fleet(request, host):
-    host.run("toolkit", "sandbox", "--detach", code=None)
+def fleet(request, host, host_sandbox):
     made = settle_in(host, request.param)
     made.run("up")
     host.run("usermod", "-aG", f"bot-{made.fleet}", ADMIN)

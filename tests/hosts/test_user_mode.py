@@ -21,8 +21,7 @@ def by_sudo(fleet, *argv, code=0):
 
 
 @pytest.fixture
-def fleet(host):
-    host.run("toolkit", "sandbox", "--detach", code=None)
+def fleet(host, host_sandbox):
     made = settle_in(host, USER_SYSTEMD)
     yield made
     made.run("down")
