@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot_runner.vitals import Vitals
 from toolkit import health
 from toolkit.botfile import Health
-from toolkit.health import Level, Verdict
+from toolkit.health import Level, Sample, Verdict
 from toolkit.lifecycle import State
 
 # So many verdicts in a row; one alone may be the moment before the bot recovers.
@@ -40,6 +40,7 @@ class Judge:
         self._vitals, self._limits, self._condemn = vitals, limits, condemn
         self._put_off = put_off
         self._hung = 0
+        self._pause_s = 0.0
         self.interval_s = health.interval_s(limits)
 
     async def watch(self) -> None:
@@ -47,8 +48,7 @@ class Judge:
         slack = max(1.0, self.interval_s)
         self.look()
         while self._hung < PATIENCE:
-            before = time.monotonic()
-            pause = health.interval_s(self._limits, self._vitals.verdict.level)
+            before, pause = time.monotonic(), self._pause_s
             await asyncio.sleep(pause)
             if time.monotonic() - before > pause + slack:
                 # This thread stood still too: the process was stopped, or the machine has no time for it.
@@ -62,7 +62,9 @@ class Judge:
         judged = runs or vitals.starts
         self._put_off(limits.loop_s if runs else max(limits.loop_s, limits.start_s), self.interval_s)
         vitals.has_descriptor(_can_open())
-        verdict = vitals.verdict = health.judge(vitals.sample(), limits) if judged else Verdict()
+        sample = vitals.sample() if judged else Sample()
+        verdict = vitals.verdict = health.judge(sample, limits)
+        self._pause_s = health.next_look_s(sample, verdict, limits)
         if verdict.reasons:
             vitals.trouble(SOURCE, "; ".join(verdict.reasons))
         else:

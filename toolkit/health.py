@@ -114,7 +114,7 @@ def _poller(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
 def _handlers(sample: Sample, limits: Health) -> Iterator[tuple[Level, str]]:
     if not sample.fetcher_lives:
         yield Level.HUNG, "nothing hands updates to the handlers: the task that did has ended"
-    elif (sample.stalled_s or 0.0) > limits.stuck_s:
+    elif has_stalled(sample, limits):
         yield Level.HUNG, f"the handlers are stuck: none began or ended for more than {limits.stuck_s:g} s"
     elif (sample.unbegun_s or 0.0) > limits.stuck_s:
         yield Level.HUNG, f"{_UNBEGUN} for more than {limits.stuck_s:g} s"
@@ -152,13 +152,29 @@ def start_timeout_s(limits: Health, stop_s: float) -> float:
     return limits.start_s + stop_s + _START_MARGIN_S
 
 
-def interval_s(limits: Health, level: Level = Level.OK) -> float:
-    """Seconds from one look to the next: cheap for a bot that is well, and soon where a limit may be reached.
+def has_stalled(sample: Sample, limits: Health) -> bool:
+    """Whether the handlers have stood still for so long that none of them will end."""
+    return (sample.stalled_s or 0.0) > limits.stuck_s
+
+
+def next_look_s(sample: Sample, verdict: Verdict, limits: Health) -> float:
+    """Seconds to the next look: soon where something is wrong, and when an update reaches a limit.
 
     Parameters:
-        level: of the last verdict.
+        sample, verdict: of the last look.
     """
-    if level is not Level.OK:
+    if verdict.level is not Level.OK:
         return _TROUBLED_S
+    ages = (
+        (sample.oldest_in_flight_s, limits.handler_s),
+        (sample.stalled_s, limits.stuck_s),
+        (sample.unbegun_s, min(limits.handler_s, limits.stuck_s)),
+    )
+    left = (limit - age for age, limit in ages if age is not None)
+    return max(_TROUBLED_S, min((interval_s(limits), *left)))
+
+
+def interval_s(limits: Health) -> float:
+    """Seconds from one look to the next at most: cheap for a bot that is well."""
     shortest = min(limits.loop_s, limits.poll_s, limits.handler_s, limits.stuck_s, limits.start_s)
     return min(5.0, max(_TROUBLED_S, shortest / 3))

@@ -15,6 +15,7 @@ from bot_runner.context import Run
 from bot_runner.failure import BotFailedError, crashed
 from bot_runner.loading import quick_imports
 from toolkit import spool
+from toolkit.health import has_stalled
 from toolkit.lifecycle import FailureClass
 
 with quick_imports():
@@ -207,9 +208,11 @@ class Session:
             await asyncio.wait(tasks, timeout=HOOKS_S)
 
     async def _drain(self) -> None:
-        remaining = self._run.stop.remaining(self._run.bot.stop_s)
+        stop_s = self._run.bot.stop_s
+        if has_stalled(self._run.vitals.sample(), self._run.bot.health):
+            stop_s = 0.0
         stopping = asyncio.create_task(self._app.stop())
-        done, _ = await asyncio.wait({stopping}, timeout=remaining)
+        done, _ = await asyncio.wait({stopping}, timeout=self._run.stop.remaining(stop_s))
         if done:
             if error := stopping.exception():
                 _log.error("the application did not stop well", exc_info=error)
@@ -217,7 +220,7 @@ class Session:
         _log.error(
             "%d updates were not handled within %g s; they stay in the spool and come first next time",
             self._handover.unfinished,
-            self._run.bot.stop_s,
+            stop_s,
         )
         failure = self._run.stop.failure
         # What a deaf bot has in its handlers may be what made it deaf.

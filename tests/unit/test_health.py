@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.botfile import Health
-from toolkit.health import Level, Sample, Verdict, interval_s, judge
+from toolkit.health import Level, Sample, Verdict, interval_s, judge, next_look_s
 
 LIMITS = Health(loop_s=90, poll_s=30, handler_s=120, stuck_s=600, start_s=300)
 ages = st.none() | st.floats(0, 1e6)
@@ -121,4 +121,19 @@ def test_the_looks_are_frequent_enough_for_the_shortest_limit_and_never_many():
 
 @pytest.mark.parametrize("level", [Level.DEGRADED, Level.HUNG])
 def test_a_bot_in_trouble_is_looked_at_often(level):
-    assert interval_s(LIMITS, level) == 0.2
+    assert next_look_s(Sample(), Verdict(level), LIMITS) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("sample", "seconds"),
+    [
+        (Sample(), 5.0),
+        (Sample(oldest_in_flight_s=10.0, stalled_s=10.0), 5.0),
+        (Sample(oldest_in_flight_s=118.0), 2.0),
+        (Sample(stalled_s=599.0), 1.0),
+        (Sample(unbegun_s=117.0), 3.0),
+        (Sample(oldest_in_flight_s=119.9), 0.2),
+    ],
+)
+def test_an_update_is_looked_at_when_it_reaches_its_limit(sample, seconds):
+    assert next_look_s(sample, Verdict(), LIMITS) == pytest.approx(seconds)
