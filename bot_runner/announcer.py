@@ -41,7 +41,8 @@ class Announcer:
         if is_new and phase is State.RUNNING:
             self._got_ready()
         self._said = phase
-        self._notifier.send(*_WORDS.get(phase, ()) if is_new else (), f"STATUS={vitals.said or text}")
+        status = vitals.said if vitals.said and state is State.RUNNING else text
+        self._notifier.send(*_WORDS.get(phase, ()) if is_new else (), f"STATUS={status}")
 
     def look(self) -> None:
         """To be called every few seconds: the log is told what still lasts."""

@@ -1,12 +1,13 @@
 """Ends what a bot started, also what hid in a session of its own or outlived its runner."""
 
-import contextlib
 import os
 import signal
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bot_runner.process import is_zombie, tree
+from toolkit.processes import arguments, ended, opened
 
 # In the environment of everything that a bot starts; its value is the bot's control socket.
 MARKER = "BOT_TOOLKIT_BOT"
@@ -14,13 +15,13 @@ _LOOK_S = 0.02
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
 
 
 def _bury() -> None:
     """Wait for whichever of our own children has ended."""
-    with contextlib.suppress(ChildProcessError):
+    with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
@@ -58,11 +59,13 @@ def _is_leftover(folder: Path, marker: bytes, botfile: bytes) -> bool:
     try:
         if marker in (folder / "environ").read_bytes().split(b"\0"):
             return True
-        arguments = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return False
-    return arguments[-1] == botfile and any(
-        Path(part.decode("utf-8", "replace")).name == "bot-runner" for part in arguments[:-1]
+    words = [word for word in arguments(int(folder.name)) if word]
+    return (
+        bool(words)
+        and words[-1] == botfile
+        and any(Path(part.decode("utf-8", "replace")).name == "bot-runner" for part in words[:-1])
     )
 
 
@@ -84,17 +87,17 @@ def leftovers(socket: Path, botfile: Path, *, living: int | None = None) -> list
 
 
 def end_leftovers(pids: list[int], patience_s: float, deadline_s: float) -> None:
-    """End processes that are not our children: SIGTERM, then SIGKILL; returns when they are gone."""
-    began = time.monotonic()
-    for pid in pids:
-        _signal(pid, signal.SIGTERM)
-    killed = False
-    while any(Path(f"/proc/{pid}").exists() and not is_zombie(pid) for pid in pids):
-        age = time.monotonic() - began
-        if age > deadline_s:
-            return
-        if age >= patience_s and not killed:
-            killed = True
-            for pid in pids:
-                _signal(pid, signal.SIGKILL)
-        time.sleep(_LOOK_S)
+    """End processes that are not our children: SIGTERM, then SIGKILL; returns when they are gone.
+
+    Parameters:
+        patience_s: seconds between the two.
+        deadline_s: seconds after which it gives up.
+    """
+    with ExitStack() as stack:
+        left = [process for pid in pids if (process := stack.enter_context(opened(pid))) is not None]
+        for number, seconds in ((signal.SIGTERM, patience_s), (signal.SIGKILL, deadline_s - patience_s)):
+            for process in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(process, number)
+            end = time.monotonic() + seconds
+            left = [each for each in left if not ended(each, max(0.0, end - time.monotonic()))]

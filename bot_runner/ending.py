@@ -101,13 +101,19 @@ class Ending:
         with suppress(Exception):  # whatever failed may be needed here too
             failure = self._keeper.end(failure) or failure
         self._writer.flush(FLUSH_S)
+        # It is held as any failure is.
+        self._bound_exit(max(0.0, self._bot.hold_s - (time.monotonic() - self._born)), failure.failure.code)
         return failure
 
     def flush(self, code: int) -> None:
-        """Write the last log lines, and bound what Python does at its exit: a thread may never end."""
+        """Write the last log lines, and bound what Python does at its exit."""
         self._writer.flush(FLUSH_S)
+        self._bound_exit(0.0, code)
+
+    def _bound_exit(self, hold_s: float, code: int) -> None:
+        """Have the process end soon after so many seconds: Python waits for threads, which may never end."""
         with suppress(RuntimeError):  # as above
-            threading.Thread(target=_exit_after, args=(EXIT_S, code), daemon=True).start()
+            threading.Thread(target=_exit_after, args=(hold_s + EXIT_S, code), daemon=True).start()
 
     def _end_children(self) -> None:
         count = end_descendants(CHILDREN_S, 2 * CHILDREN_S)

@@ -45,17 +45,19 @@ class Keeper:
         healthy_s = self._restart.healthy_s
         self._save(runs.begun(self.record, pid=os.getpid(), now=now(), healthy_s=healthy_s, deaf=deaf))
 
-    def pause(self, paused: bool) -> None:
-        """An operator wants the bot to take no updates, or to go on.
+    def pause(self, paused: bool) -> bool:
+        """An operator wants the bot to take no updates, or to go on; whether it still may: not where it ends.
 
         Raises:
             OSError: that cannot be written, and a crash would forget it: it is not so.
         """
         with self._lock:
-            if not self._ended:
-                record = msgspec.structs.replace(self.record, paused=paused)
-                runs.save(self._path, record)
-                self.record = record
+            if self._ended:
+                return False
+            record = msgspec.structs.replace(self.record, paused=paused)
+            runs.save(self._path, record)
+            self.record = record
+        return True
 
     def begin_anew(self) -> None:
         """The run proper begins now: a pause before it would make a short run look healthy."""

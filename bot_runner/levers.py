@@ -39,15 +39,17 @@ class Interventions:
     Parameters:
         bot: the bot file.
         levers: what can be done.
-        remember: keeps on disk whether the bot is paused; raises OSError where it cannot.
+        remember: keeps on disk whether the bot is paused, and tells whether it still may be; raises OSError
+            where that cannot be kept.
     """
 
     bot: BotFile
     levers: Levers
-    remember: Callable[[bool], None]
+    remember: Callable[[bool], bool]
 
     def __post_init__(self) -> None:
         self._letters = letters_of(Path(self.bot.files.state))
+        self._one_at_a_time = asyncio.Lock()
 
     def methods(self) -> dict[str, Method]:
         """Each method's name and what answers it."""
@@ -84,20 +86,27 @@ class Interventions:
                 f"a bot of kind {self.bot.app.kind} takes its updates by itself: it can only be stopped",
             )
 
-    def _pause(self, *, paused: bool) -> dict[str, object]:
+    async def _pause(self, *, paused: bool) -> dict[str, object]:
         self._need_telegram()
-        try:
-            self.remember(paused)
-        except OSError as error:
-            what = "paused" if paused else "resumed"
-            path, why = self.bot.files.run_record, error.strerror or error
-            raise RpcError(REFUSED, f"not {what}: {path} cannot be written: {why}") from None
-        self.levers.paused = paused
-        self.levers.turned()
+        # Also where the answer comes too late: what is on disk, and what the bot does, agree.
+        return await asyncio.shield(self._turn(paused))
+
+    async def _turn(self, paused: bool) -> dict[str, object]:
+        what = "paused" if paused else "resumed"
+        async with self._one_at_a_time:
+            try:
+                kept = await asyncio.to_thread(self.remember, paused)
+            except OSError as error:
+                path, why = self.bot.files.run_record, error.strerror or error
+                raise RpcError(REFUSED, f"not {what}: {path} cannot be written: {why}") from None
+            if not kept:
+                raise RpcError(REFUSED, f"not {what}: the bot is ending")
+            self.levers.paused = paused
+            self.levers.turned()
         return {"paused": paused}
 
-    def _dead_letters(self, _: dict[str, Any]) -> dict[str, object]:
-        return listing(self._letters)
+    async def _dead_letters(self, _: dict[str, Any]) -> dict[str, object]:
+        return await asyncio.to_thread(listing, self._letters)
 
     async def _retry_update(self, params: dict[str, Any]) -> dict[str, object]:
         """Hand the dead letters of ``update_ids`` to the application again."""

@@ -181,12 +181,19 @@ class LogWriter:
                 if isinstance(item, threading.Event):
                     done = item
                 else:
-                    batch.append(render(item, self._form))
+                    batch.append(self._rendered(item))
             self._write(b"".join(batch), len(batch))
             if done is not None or self._queue.empty():
                 self._say_dropped()
             if done is not None:
                 done.set()
+
+    def _rendered(self, line: Line) -> bytes:
+        try:
+            return render(line, self._form)
+        except Exception as error:  # noqa: BLE001  a record may hold anything, and the thread has to live
+            text = f"a line of {line.logger!r} cannot be written: {type(error).__name__}"
+            return render(Line(time.time(), "ERROR", "bot_runner", text), self._form)
 
     def _write(self, data: bytes, lines: int) -> None:
         try:
@@ -226,8 +233,8 @@ class QueueHandler(logging.Handler):
         self._writer.put(
             Line(
                 record.created,
-                record.levelname,
-                record.name,
+                _writable(record.levelname),
+                _writable(record.name),
                 _writable(self._redact(message)),
                 _writable(self._redact(exception.strip())) if exception else "",
             )

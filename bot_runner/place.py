@@ -10,6 +10,7 @@ from bot_runner.descendants import MARKER, end_leftovers, leftovers
 from bot_runner.failure import BotFailedError
 from toolkit import run_record
 from toolkit.botfile import BotFile, Files
+from toolkit.files import make_private
 from toolkit.lifecycle import FailureClass
 from toolkit.run_record import RunRecord
 
@@ -27,7 +28,7 @@ def make_folders(files: Files) -> None:
     """
     for folder in (Path(files.state), Path(files.socket).parent, Path(files.run_record).parent):
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
         except OSError as error:
             raise BotFailedError(FailureClass.BAD_CONFIG, f"{folder}: {error.strerror}") from None
 

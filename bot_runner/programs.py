@@ -1,6 +1,7 @@
 """The one place where the runner starts programs."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -37,7 +38,8 @@ class Program:
         environ: its environment.
 
     Raises:
-        BotFailedError: APP_IMPORT, it cannot be executed.
+        BotFailedError: APP_IMPORT, it cannot be executed; BAD_CONFIG, what it is to be told is too long;
+            TEMPORARY, no process can be started.
     """
 
     def __init__(self, path: str, argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -52,6 +54,8 @@ class Program:
                     start_new_session=True,
                     pass_fds=(writing,),
                 )
+            except OSError as error:
+                raise _unstarted(path, error) from None
             finally:
                 os.close(writing)
             why = pipe.read().decode()
@@ -80,6 +84,15 @@ class Program:
             loop.remove_reader(descriptor)
             os.close(descriptor)
         return self._child.wait()
+
+
+def _unstarted(path: str, error: OSError) -> BotFailedError:
+    if error.errno == errno.E2BIG:
+        reason = (
+            f"{path}: its arguments or its configuration are too long for a program: 128 KiB each at most"
+        )
+        return BotFailedError(FailureClass.BAD_CONFIG, reason)
+    return BotFailedError(FailureClass.TEMPORARY, f"{path} cannot be started: {error.strerror}")
 
 
 def output(argv: Sequence[str], within_s: float) -> bytes:

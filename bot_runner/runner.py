@@ -93,6 +93,7 @@ class Runner:
         self._judge = Judge(self._vitals, bot.health, self._condemn, self._held_lock.put_off)
         self._lock: TokenLock | None = None
         self._slot = StartSlot()
+        self._app_runs = False
 
     def run(self, complaints: list[str]) -> int:
         """Run the bot to its end.
@@ -110,8 +111,9 @@ class Runner:
             return self._to_its_end(complaints)
         except Exception as error:  # noqa: BLE001  whatever it is, it must not be lost in a pipe that none reads
             failure = self._ending.breaks(error, self._redact)
-            for stray in self._strays:
-                stray.give_back()
+            with suppress(OSError):  # the app may have closed what is not its own
+                for stray in self._strays:
+                    stray.give_back()
             raise failure from None
 
     def _to_its_end(self, complaints: list[str]) -> int:
@@ -123,6 +125,7 @@ class Runner:
         self._side.keep(self._judge.watch(), self._unwatched)
         self._begin()
         own_exit.tell(self._app_exits, self._keeper.dies)
+        own_exit.refuse_exec(self._app_execs)
         self._levers.paused = self._keeper.record.paused
         for complaint in complaints:
             _log.warning("%s", complaint)
@@ -148,6 +151,13 @@ class Runner:
     def _app_exits(self, code: int) -> None:
         _log.error("the app ends its process by os._exit(%d)", code, stack_info=True)
         self._writer.flush(FLUSH_S)
+
+    def _app_execs(self, path: str) -> None:
+        _log.error(
+            "the app tries to replace its process by exec: %s", self._redact.line(path), stack_info=True
+        )
+        reason = "the app tried to replace its process by exec: to start anew it ends, as by sys.exit"
+        self._stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
 
     def _got_ready(self) -> None:
         self._side.soon(self._usage.sample)
@@ -218,7 +228,10 @@ class Runner:
             await self._work()
         except BotFailedError as failure:
             self._stop.fail(failure)
-        except BaseException as error:  # noqa: BLE001  the app may raise anything, or cancel this
+        except BaseException as error:
+            if not self._app_runs:
+                raise
+            # The app may raise anything, or cancel this.
             self._stop.fail(crashed(error, self._redact))
         return self._stop.failure
 
@@ -230,7 +243,9 @@ class Runner:
         await self._pace()
         if self._stop.asked:
             return
-        token = token_source.resolve(self._bot)
+        token = await self._resolve_token()
+        if self._stop.asked:
+            return
         if token:
             self._redact.learn(token)
         enter_directory(self._bot)
@@ -250,10 +265,23 @@ class Runner:
             own=self._usage.known.add,
             let_others_start=self._slot.release,
         )
+        self._app_runs = True
         try:
             await app_kinds.load(self._bot.app.kind)(run)
         finally:
             self._slot.release()
+
+    async def _resolve_token(self) -> str | None:
+        """The token; a command that tells it is not waited for where the end is asked for."""
+        if self._bot.token is None or self._bot.token.kind != "command":
+            return token_source.resolve(self._bot)
+        self._vitals.waits("the command that tells its token runs")
+        found: list[str | None] = []
+
+        async def ask() -> None:
+            found.append(await asyncio.to_thread(token_source.resolve, self._bot))
+
+        return found[0] if await self._stop.race(ask()) else None
 
     async def _listen(self) -> None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import string
 import sys
 import time
 
@@ -12,6 +13,7 @@ from bot_runner.redaction import Redactor
 MAX_PIECE = 8192
 # No token is longer; so much of a long line is kept back, that a token is never cut in two.
 KEPT_BACK = 256
+_OF_TOKENS = f"{string.ascii_letters}{string.digits}_:-".encode()
 
 
 class LineCutter:
@@ -25,11 +27,14 @@ class LineCutter:
         """Take bytes as they come; give the lines that are whole."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         texts = [self._redact(line.decode("utf-8", "replace")) for line in lines]
-        while len(self._buffer) > MAX_PIECE + KEPT_BACK:
-            clean = self._redact(self._buffer.decode("utf-8", "surrogateescape"))
-            self._buffer = clean.encode("utf-8", "surrogateescape")
-            texts.append(self._buffer[:MAX_PIECE].decode("utf-8", "replace"))
-            self._buffer = self._buffer[MAX_PIECE:]
+        while len(self._buffer) > MAX_PIECE + 2 * KEPT_BACK:
+            # What may be the beginning of a token is not looked at before the rest of it is there.
+            begun = max(len(self._buffer.rstrip(_OF_TOKENS)), len(self._buffer) - KEPT_BACK)
+            clean = self._redact(self._buffer[:begun].decode("utf-8", "surrogateescape"))
+            known = clean.encode("utf-8", "surrogateescape")
+            piece = known[: max(0, min(MAX_PIECE, len(known) - KEPT_BACK))]
+            texts.append(piece.decode("utf-8", "replace"))
+            self._buffer = known[len(piece) :] + self._buffer[begun:]
         return [text.rstrip("\r") for text in texts if text.strip()]
 
     def rest(self) -> list[str]:

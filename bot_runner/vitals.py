@@ -66,7 +66,7 @@ class Vitals:
         self.full = False
         self.verdict = Verdict()
         self._poll_due: float | None = None
-        self._lanes, self._held = (0, 1), 0
+        self._turns, self._held = (0, 1), 0
         self._moved = self._awake = self.started
         self._lag = 0.0
         self._no_descriptor: float | None = None
@@ -169,7 +169,8 @@ class Vitals:
         if self.phase is State.INITIALIZING:
             self.waits(text)
         else:
-            self._changed()
+            with self._lock:
+                self._changed()
 
     def polled(self) -> None:
         """A getUpdates was answered."""
@@ -179,14 +180,14 @@ class Vitals:
         """The poller may be silent for so long from now: a poll, or a pause; None where it is not to poll."""
         self._poll_due = None if seconds is None else time.monotonic() + seconds
 
-    def moved(self, taken: int, lanes: int) -> None:
+    def moved(self, taken: int, turns: int) -> None:
         """An update has begun or ended.
 
         Parameters:
             taken: how many turns are taken now.
-            lanes: how many there are.
+            turns: how many there are.
         """
-        self._lanes, self._moved = (taken, lanes), time.monotonic()
+        self._turns, self._moved = (taken, turns), time.monotonic()
 
     def holds(self, updates: int) -> None:
         """So many updates are taken in and not done with; the first of them begins to wait now."""
@@ -244,7 +245,7 @@ class Vitals:
         began, polls = list(self.in_flight.values()), self.phase is State.RUNNING
         runs = polls or self.phase is State.PAUSED
         lag = since(self.last_tick)
-        taken, lanes = self._lanes
+        taken, turns = self._turns
         return Sample(
             loop_lag_s=None if lag is None else lag - TICK_S,
             beat_age_s=since(self.last_beat),
@@ -252,7 +253,7 @@ class Vitals:
             poller_lives=not (polls and self.poller is not None and self.poller.done()),
             fetcher_lives=not (runs and self.fetcher is not None and self.fetcher.done()),
             oldest_in_flight_s=since(min(began)) if began else None,
-            stalled_s=since(self._moved) if self.full or taken >= lanes else None,
+            stalled_s=since(self._moved) if self.full or taken >= turns else None,
             unbegun_s=since(self._moved) if self._held and not began else None,
             no_descriptor_s=since(self._no_descriptor),
         )

@@ -158,7 +158,7 @@ def has_stalled(sample: Sample, limits: Health) -> bool:
 
 
 def next_look_s(sample: Sample, verdict: Verdict, limits: Health) -> float:
-    """Seconds to the next look: soon where something is wrong, and when an update reaches a limit.
+    """Seconds to the next look: soon where something is wrong, and when a limit may be reached.
 
     Parameters:
         sample, verdict: of the last look.
@@ -166,6 +166,7 @@ def next_look_s(sample: Sample, verdict: Verdict, limits: Health) -> float:
     if verdict.level is not Level.OK:
         return _TROUBLED_S
     ages = (
+        (sample.beat_age_s, limits.loop_s),
         (sample.oldest_in_flight_s, limits.handler_s),
         (sample.stalled_s, limits.stuck_s),
         (sample.unbegun_s, min(limits.handler_s, limits.stuck_s)),

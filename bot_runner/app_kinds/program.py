@@ -47,6 +47,7 @@ class NotifySocket:
 
     def __init__(self, path: Path, run: Run) -> None:
         self._path, self._run = path, run
+        self._deadline: asyncio.TimerHandle | None = None
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind(str(path))
@@ -66,11 +67,21 @@ class NotifySocket:
             vitals.says(self._run.redact.line(value))
         elif name == "STOPPING" and value == "1":
             vitals.stops("the program says that it is stopping")
+            self._deadline = self._deadline or asyncio.get_running_loop().call_later(
+                self._run.bot.stop_s, self._overdue
+            )
         elif name == "WATCHDOG" and value == "1":
             vitals.last_beat = time.monotonic()
 
+    def _overdue(self) -> None:
+        """Nobody else watches a program that says that it ends."""
+        reason = f"the program said that it is stopping, and did not end within {self._run.bot.stop_s:g} s"
+        self._run.stop.fail(BotFailedError(FailureClass.APP_CRASHED, reason))
+
     def close(self) -> None:
         """Hear no more."""
+        if self._deadline:
+            self._deadline.cancel()
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._path.unlink(missing_ok=True)
@@ -106,7 +117,10 @@ async def run(run: Run) -> None:
     argv = run.bot.app.argv
     path = find_program(argv[0])
     notify_socket = Path(run.bot.files.socket).with_name("notify.sock")
-    notify = NotifySocket(notify_socket, run)
+    try:
+        notify = NotifySocket(notify_socket, run)
+    except OSError as error:
+        raise BotFailedError(FailureClass.TEMPORARY, f"{notify_socket}: {error.strerror}") from None
     try:
         program = Program(path, argv, environment(run, notify_socket))
         run.own(program.pid)

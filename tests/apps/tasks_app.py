@@ -55,6 +55,26 @@ async def leaves_a_thread(_):
     await asyncio.Event().wait()
 
 
+async def replaces_itself(_):
+    os.execl(sys.executable, sys.executable, *sys.argv)
+
+
+async def may_not_catch_that(_):
+    try:
+        os.execlp("true", "true")
+    except PermissionError:
+        await asyncio.Event().wait()
+
+
+async def becomes_another_in_a_fork(context):
+    if (child := os.fork()) == 0:
+        os.execv("/bin/true", ["true"])
+    # It ends at once.
+    context.logger.info("the fork ended with %d", os.waitpid(child, 0)[1])  # noqa: ASYNC222
+    context.health.ready()
+    await asyncio.Event().wait()
+
+
 async def returns(_):
     return None
 
@@ -116,7 +136,8 @@ def plain(_):
 
 
 async def pulls_the_rug(_):
-    """Puts another file where the event loop waits."""
+    """Puts another file where the event loop waits, and leaves a thread for which Python would wait."""
+    threading.Thread(target=threading.Event().wait).start()
     with open(os.devnull) as nothing:  # noqa: ASYNC230  it is there at once
         os.dup2(nothing.fileno(), asyncio.get_running_loop()._selector.fileno())
     await asyncio.Event().wait()

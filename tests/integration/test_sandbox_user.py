@@ -131,6 +131,10 @@ class TestConversation:
         assert sandbox.flood(api.id, 20, rate=200)["accepted"] == 0
         sandbox.wait_until(api.id, lambda counters: counters["pending"] == 20)
 
+    def test_a_flood_faster_than_can_be_lets_others_come_to_their_turn(self, sandbox, api):
+        sandbox.flood(api.id, 100_000, rate=1e9)
+        assert sandbox.counters(api.id)["pending"] < 100_000
+
 
 class TestSaying:
     def test_commands_are_marked_as_telegram_marks_them(self, sandbox, api):

@@ -54,7 +54,7 @@ def test_a_bot_that_is_idle_or_busy_is_well(sample):
         (Sample(poller_lives=False), Level.HUNG, "the poller has ended"),
         (Sample(fetcher_lives=False), Level.HUNG, "nothing hands updates to the handlers"),
         (Sample(oldest_in_flight_s=120.1), Level.DEGRADED, "in its handler for more than 120 s"),
-        # One of many lanes: the others go on.
+        # One of many turns: the others go on.
         (Sample(oldest_in_flight_s=1e6), Level.DEGRADED, "in its handler for more than 120 s"),
         (Sample(oldest_in_flight_s=600.1, stalled_s=600.1), Level.HUNG, "stuck: none began or ended"),
         # All turns are free.

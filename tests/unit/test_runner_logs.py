@@ -99,6 +99,18 @@ def test_what_is_lost_is_said(tmp_path: Path):
     assert "1 log lines were lost" in text
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("odd", [Line(1e20, "INFO", "a", "odd"), Line(0, "INFO", "\udc80", "odd")])
+def test_a_line_that_cannot_be_written_is_told_and_ends_no_log(tmp_path: Path, form, odd):
+    writer = LogWriter(tmp_path / "log", Log(format=form))
+    writer.put(odd)
+    writer.put(Line(0, "INFO", "a", "the next"))
+    assert writer.flush(5)
+    told, following = (tmp_path / "log").read_text().splitlines()
+    assert "cannot be written: " in told
+    assert "the next" in following
+
+
 def test_a_flood_is_bounded_and_said(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(logs, "MAX_QUEUED", 5)
     writer = LogWriter(tmp_path / "log", Log(format="text"))
@@ -145,11 +157,11 @@ class Unwilling:
         raise RuntimeError("no")
 
 
-def emit(redact: Redactor, *args, **kwargs) -> Line:
+def emit(redact: Redactor, *args, name: str = "app", **kwargs) -> Line:
     """What becomes of one call of a logger, records made as `install` has them made."""
     writer = Collects()
     factory = logs._redacting_factory(redact)
-    record = factory("app", logging.ERROR, "file", 1, *args, **kwargs)
+    record = factory(name, logging.ERROR, "file", 1, *args, **kwargs)
     QueueHandler(writer, redact).emit(record)
     return writer.lines[0]
 
@@ -180,6 +192,7 @@ def test_what_cannot_be_formatted_is_said(redact):
     assert "cannot be formatted" in emit(redact, "%d", ("x",), None).message
     assert "cannot be formatted: RuntimeError" in emit(redact, "%s", (Unwilling(),), None).message
     assert emit(redact, "lone \ud800", (), None).message == "lone \\ud800"
+    assert emit(redact, "x", (), None, name="\udc80").logger == "\\udc80"
 
 
 @settings(deadline=None)
@@ -203,4 +216,5 @@ def test_no_token_is_cut_in_two_where_a_long_line_is(before, size):
     assert max(map(len, found)) <= MAX_PIECE + KEPT_BACK
     whole = "".join([*found, *cutter.rest()])
     assert SECRET[:8] not in whole
+    assert SECRET[-4:] not in whole
     assert whole.count("x") == before

@@ -105,6 +105,16 @@ def test_only_the_first_end_counts_and_one_failure_too_many_is_a_loop(tmp_path):
     assert "broken" in last.reason
 
 
+def test_a_pause_after_the_end_is_none(tmp_path):
+    keeper = Keeper(tmp_path / "run.json", Restart(), born=0.0)
+    assert keeper.pause(paused=True)
+    assert run_record.read(tmp_path / "run.json").paused
+    assert keeper.pause(paused=False)
+    keeper.end(None)
+    assert not keeper.pause(paused=True)
+    assert not run_record.read(tmp_path / "run.json").paused
+
+
 def test_the_file_is_replaced_whole(tmp_path):
     path = tmp_path / "run.json"
     path.write_text("old")

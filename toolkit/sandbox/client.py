@@ -254,10 +254,10 @@ class SandboxClient:
         while True:
             left = max(0.0, deadline - time.monotonic())
             batch = self.answers(bot_id, after, min(left, _QUIET) if found else left)
-            if not batch:
+            found += [each for each in batch if each["chat_id"] == said["chat_id"]]
+            if not batch or time.monotonic() >= deadline:
                 return found
             after = batch[-1]["id"]
-            found += [each for each in batch if each["chat_id"] == said["chat_id"]]
 
     def _say(self, bot_id: str, **order: Any) -> dict[str, Any]:
         given = {key: value for key, value in order.items() if value is not None}

@@ -255,8 +255,7 @@ async def _trickle(bot: Bot, order: FloodOrder) -> None:
     with contextlib.suppress(QueueFullError):
         for number, _ in enumerate(user.flood(bot, order.count, order.text, order.chats), start=1):
             ahead = start + number / order.rate - time.monotonic()
-            if ahead > 0:
-                await asyncio.sleep(ahead)
+            await asyncio.sleep(max(0.0, ahead))
 
 
 async def _read(request: Request, kind: type[Any]) -> Any:

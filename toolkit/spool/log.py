@@ -130,8 +130,9 @@ class Log:
 
     def let_go(self) -> None:
         """Close the log as it is."""
-        os.close(self._file)
-        self._file = -1  # what is still noted must not reach a file that gets this number
+        # First, as what is still noted must not reach a file that gets this number.
+        file, self._file = self._file, -1
+        os.close(file)
 
     def _read(self) -> int:
         """Take in the log and give up what of it is torn; how long the log is."""

@@ -80,6 +80,8 @@ def test_the_control_socket_answers_while_the_loop_is_blocked(bot, eventually):
         ("async", "tasks_app:returns", "APP_CRASHED", "nobody asked it to end"),
         ("async", "tasks_app:exits", "APP_CRASHED", "SystemExit(77)"),
         ("async", "tasks_app:raises", "APP_CRASHED", "RuntimeError: broken"),
+        ("async", "tasks_app:replaces_itself", "APP_CRASHED", "tried to replace its process by exec"),
+        ("async", "tasks_app:may_not_catch_that", "APP_CRASHED", "tried to replace its process by exec"),
         ("async", "tasks_app:awaits_what_was_cancelled", "APP_CRASHED", "CancelledError()"),
         ("async", "tasks_app:cancels_all", "APP_CRASHED", "CancelledError()"),
         ("async", "tasks_app:interrupts", "APP_CRASHED", "KeyboardInterrupt()"),
@@ -105,6 +107,12 @@ def test_an_app_that_fails_ends_with_its_class(bot, kind, target, failure, words
     assert (last.kind, last.failure) == ("failed", failure)
     assert words in last.reason
     assert "its event loop hangs" not in bot.log()
+
+
+def test_a_fork_of_the_app_may_become_another_program(bot):
+    bot.app("async", "tasks_app:becomes_another_in_a_fork", ready="app").up()
+    assert "the fork ended with 0" in bot.messages()
+    assert bot.stop() == 0
 
 
 def test_check_imports_and_no_more(bot):
@@ -370,6 +378,23 @@ def test_a_programs_own_end_is_a_crash(bot, argv, failure, words):
     assert words in bot.record().last_exit.reason
 
 
+def test_a_program_that_says_that_it_stops_and_does_not_is_ended(bot):
+    script = (
+        "import os, socket, time\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n"
+        "s.send(b'READY=1'); s.send(b'STOPPING=1'); time.sleep(60)\n"
+    )
+    bot.app("exec", argv=(sys.executable, "-c", script), ready="app").change(stop_s=0.5).start()
+    assert bot.ended() == FailureClass.APP_CRASHED.code
+    assert "said that it is stopping, and did not end within 0.5 s" in bot.record().last_exit.reason
+
+
+def test_a_configuration_that_no_program_can_be_given_is_told(bot):
+    bot.app("exec", argv=("/bin/true",)).change(token=None, config={"long": "x" * (130 << 10)}).start()
+    assert bot.ended() == FailureClass.BAD_CONFIG.code
+    assert "too long for a program: 128 KiB" in bot.record().last_exit.reason
+
+
 def test_a_program_dies_with_its_runner(bot, eventually, lives):
     bot.app("exec", argv=("sleep", "300")).up()
     eventually(lambda: bot.ask("status")["processes"] == 2, "the program in the tree")
@@ -452,6 +477,13 @@ def test_the_token_is_nowhere(bot, sandbox, eventually):
     bot.ended()
     assert bot.token.partition(":")[2] not in bot.log() + bot.stray()
     assert bot.token.partition(":")[2] not in Path(bot.file.files.run_record).read_text()
+
+
+def test_a_token_command_that_hangs_keeps_nobody_from_ending_the_bot(bot):
+    bot.change(token=TokenReference("command", ("sleep", "60")), stop_s=1.0).start()
+    bot.until("INITIALIZING", "the command that tells its token runs")
+    assert bot.stop() == 0
+    assert "its event loop hangs" not in bot.log()
 
 
 def test_tokens_come_from_the_environment_or_a_command(bot, sandbox):
