@@ -1,8 +1,10 @@
 """The one exception that ends a run with a class."""
 
 import logging
+from pathlib import Path
 
 from bot_runner.redaction import Redactor
+from toolkit.files import FULL
 from toolkit.lifecycle import FailureClass
 
 _log = logging.getLogger("bot_runner")
@@ -20,6 +22,16 @@ class BotFailedError(Exception):
         super().__init__(reason)
         self.failure = failure
         self.reason = reason
+
+
+def unusable(what: str | Path, error: OSError) -> BotFailedError:
+    """What it means that the system refuses a file or a socket: a disk that is full may have room again.
+
+    Parameters:
+        what: it, in words.
+    """
+    kind = FailureClass.TEMPORARY if error.errno in FULL else FailureClass.BAD_CONFIG
+    return BotFailedError(kind, f"{what}: {error.strerror}")
 
 
 def text_of(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot_runner import kernel, limits
 from bot_runner.descendants import MARKER, end_leftovers, leftovers
-from bot_runner.failure import BotFailedError
+from bot_runner.failure import BotFailedError, unusable
 from toolkit import run_record
 from toolkit.botfile import BotFile, Files
 from toolkit.files import make_private
@@ -24,13 +24,13 @@ def make_folders(files: Files) -> None:
     """Make the folders that are not there yet, for the bot's user alone.
 
     Raises:
-        BotFailedError: BAD_CONFIG, one cannot be made.
+        BotFailedError: BAD_CONFIG or TEMPORARY, one cannot be made.
     """
     for folder in (Path(files.state), Path(files.socket).parent, Path(files.run_record).parent):
         try:
             make_private(folder)
         except OSError as error:
-            raise BotFailedError(FailureClass.BAD_CONFIG, f"{folder}: {error.strerror}") from None
+            raise unusable(folder, error) from None
 
 
 class PlaceLock:
@@ -40,7 +40,7 @@ class PlaceLock:
         socket: the bot's control socket; the lock is a file beside it.
 
     Raises:
-        BotFailedError: BAD_CONFIG, the file cannot be opened.
+        BotFailedError: BAD_CONFIG or TEMPORARY, the file cannot be opened.
     """
 
     def __init__(self, socket: Path) -> None:
@@ -48,7 +48,7 @@ class PlaceLock:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise BotFailedError(FailureClass.BAD_CONFIG, f"{path}: {error.strerror}") from None
+            raise unusable(path, error) from None
 
     def try_take(self) -> bool:
         """Take it; whether it was free."""
@@ -90,8 +90,8 @@ def enter(bot: BotFile, path: Path) -> list[str]:
         What could not be done, a line each.
 
     Raises:
-        BotFailedError: BAD_CONFIG, a folder or the lock cannot be made; CONFLICT, another runner of the bot
-            lives on.
+        BotFailedError: BAD_CONFIG or TEMPORARY, a folder or the lock cannot be made; CONFLICT, another runner
+            of the bot lives on.
     """
     complaints = limits.apply(bot.limits)
     kernel.adopt_orphans()

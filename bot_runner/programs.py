@@ -3,11 +3,14 @@
 import asyncio
 import errno
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import IO, cast
 
 from bot_runner.failure import BotFailedError
 from toolkit.lifecycle import FailureClass
@@ -95,26 +98,54 @@ def _unstarted(path: str, error: OSError) -> BotFailedError:
     return BotFailedError(FailureClass.TEMPORARY, f"{path} cannot be started: {error.strerror}")
 
 
-def output(argv: Sequence[str], within_s: float) -> bytes:
+def output(argv: Sequence[str], within_s: float, at_most: int) -> bytes:
     """What a program prints.
 
     Parameters:
         argv: the program, looked up on PATH, and its arguments.
         within_s: seconds after which it is killed.
+        at_most: bytes after which it is killed.
 
     Raises:
-        BotFailedError: TEMPORARY, it failed or took too long; BAD_CONFIG, it cannot be started.
+        BotFailedError: TEMPORARY, it failed or took too long; BAD_CONFIG, it cannot start or prints more.
     """
+    end = time.monotonic() + within_s
+    nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=within_s, check=False
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"{argv[0]} took longer than {within_s:g} s"
-        raise BotFailedError(FailureClass.TEMPORARY, reason) from None
+        child = subprocess.Popen(argv, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, bufsize=0)
     except OSError as error:
         raise BotFailedError(FailureClass.BAD_CONFIG, f"{argv[0]}: {error.strerror}") from None
-    if done.returncode:
-        reason = f"{argv[0]} failed with code {done.returncode}"
-        raise BotFailedError(FailureClass.TEMPORARY, reason)
-    return done.stdout
+    with child:
+        try:
+            printed = _read(cast("IO[bytes]", child.stdout), end, at_most)
+            code = child.wait(max(0.0, end - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            reason = f"{argv[0]} took longer than {within_s:g} s"
+            raise BotFailedError(FailureClass.TEMPORARY, reason) from None
+        except OverflowError:
+            reason = f"{argv[0]} prints more than {at_most} bytes"
+            raise BotFailedError(FailureClass.BAD_CONFIG, reason) from None
+        finally:
+            child.kill()
+    if code:
+        raise BotFailedError(FailureClass.TEMPORARY, f"{argv[0]} failed with code {code}")
+    return printed
+
+
+def _read(stream: IO[bytes], end: float, at_most: int) -> bytes:
+    """All of a pipe.
+
+    Raises:
+        TimeoutError: it was not closed by then.
+        OverflowError: there is more.
+    """
+    poll, data = select.poll(), b""
+    poll.register(stream, select.POLLIN)
+    while len(data) <= at_most:
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise TimeoutError
+        piece = os.read(stream.fileno(), at_most + 1 - len(data))
+        if not piece:
+            return data
+        data += piece
+    raise OverflowError

@@ -14,7 +14,7 @@ from bot_runner.announcer import Announcer
 from bot_runner.context import Context, Health, Run
 from bot_runner.control import Control
 from bot_runner.ending import FLUSH_S, Ending
-from bot_runner.failure import BotFailedError, crashed
+from bot_runner.failure import BotFailedError, crashed, unusable
 from bot_runner.heartbeats import beat
 from bot_runner.held_lock import REASON, HeldLock
 from bot_runner.judge import Judge
@@ -286,9 +286,10 @@ class Runner:
     async def _listen(self) -> None:
         try:
             await self._server.start()
-        except (OSError, RefusedError) as error:
-            reason = f"control socket: {error.strerror if isinstance(error, OSError) else error.message}"
-            raise BotFailedError(FailureClass.BAD_CONFIG, reason) from None
+        except OSError as error:
+            raise unusable("control socket", error) from None
+        except RefusedError as error:
+            raise BotFailedError(FailureClass.BAD_CONFIG, f"control socket: {error.message}") from None
 
     async def _pace(self) -> None:
         """Wait before a try that follows failures.

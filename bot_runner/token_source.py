@@ -27,7 +27,7 @@ def resolve(bot: BotFile) -> str | None:
         return None
     try:
         if reference.kind == "command":
-            printed = programs.output(reference.value, COMMAND_S)[:MAX_TOKEN_BYTES]
+            printed = programs.output(reference.value, COMMAND_S, MAX_TOKEN_BYTES)
             return checked(printed.decode("utf-8", "replace"), f"the output of {reference.value[0]}")
         if reference.kind == "stdin":
             return checked(_standard_input().decode("utf-8", "replace"), reference.value[0])

@@ -132,7 +132,10 @@ class FailureClass(Enum):
         True,
     )  # EX_UNAVAILABLE
     APP_CRASHED = _Class(
-        70, "app crashed", "see `toolkit bot logs {bot}` for the traceback", True
+        70,
+        "app crashed",
+        "`toolkit bot logs {bot}` has its last words, and the traceback if there was one",
+        True,
     )  # EX_SOFTWARE
     APP_IMPORT = _Class(
         72,

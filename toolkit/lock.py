@@ -12,6 +12,7 @@ from pathlib import Path
 from toolkit.clock import now
 from toolkit.errors import AS_OWNER, RefusedError, ToolkitError
 from toolkit.files import make_private
+from toolkit.processes import is_stopped
 from toolkit.regular_files import open_regular
 from toolkit.revisions import actor
 
@@ -109,7 +110,9 @@ def _refusal(descriptor: int) -> RefusedError:
     else:
         pid, holder = (pids[0], f"another command (pid {pids[0]})") if pids else ("", "another command")
     ends = f", or end it: `kill {pid}`; the next `toolkit deploy` finishes what it left" if pid else ""
-    return RefusedError(f"the fleet is being changed by {holder}", f"wait until it is done{ends}")
+    stopped = pid and is_stopped(int(pid))
+    wait = f"it is stopped: `kill -CONT {pid}` has it go on" if stopped else "wait until it is done"
+    return RefusedError(f"the fleet is being changed by {holder}", f"{wait}{ends}")
 
 
 def _named_holder(descriptor: int) -> str:

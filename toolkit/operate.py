@@ -1,5 +1,6 @@
 """Start, stop and restart bots that are in force."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -7,12 +8,13 @@ from toolkit import revisions
 from toolkit.backends import Backend, Phase
 from toolkit.backends.altered import refuse_masked
 from toolkit.deploy.settle import Progress, settle, silent, steady
-from toolkit.deploy.stopping import stop_s
+from toolkit.deploy.stopping import bot_file_in_place, stop_s
 from toolkit.errors import NotDeployedError, RefusedError, ToolkitError
 from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.observe import observe
 from toolkit.paths import FleetPaths
+from toolkit.secrets import FILE_KINDS
 from toolkit.view import BotView
 
 Tell = Callable[[str], None]
@@ -106,6 +108,7 @@ def restart(
     """
     views: list[BotView] = []
     need_units(paths, bots)
+    _need_tokens(paths, bots)
     refuse_masked(backend.altered(list(bots)))
     told = ""
     for bot, kind in bots.items():
@@ -140,6 +143,26 @@ def _begin_anew(paths: FleetPaths, bot: str, backend: Backend, tell: Tell, since
 def _need(backend: Backend) -> None:
     """See that the supervisor runs; where it does not, it says itself how it is started."""
     backend.units()
+
+
+def _need_tokens(paths: FleetPaths, bots: Iterable[str]) -> None:
+    """See that no bot is taken down that could not start again for want of its token's file.
+
+    Whoever may not look there, as a member of the fleet's group, is not kept from it.
+
+    Raises:
+        RefusedError: a file is not there.
+    """
+    for bot in bots:
+        file = bot_file_in_place(paths, bot)
+        if file and file.token and file.token.kind in FILE_KINDS:
+            try:
+                os.stat(file.token.value[0])
+            except FileNotFoundError as error:
+                message = f"{bot}: its token file {error.filename} is not there"
+                raise RefusedError(message, "write the token to it first") from None
+            except OSError:
+                continue
 
 
 def need_units(paths: FleetPaths, bots: Iterable[str]) -> None:

@@ -15,6 +15,15 @@ def arguments(pid: int) -> list[bytes]:
         return []
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still, as by SIGSTOP or Ctrl-Z: proc_pid_stat(5)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
 @contextmanager
 def opened(pid: int) -> Iterator[int | None]:
     """A process's pidfd; None where it has gone."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bot_runner.context import Run
-from bot_runner.failure import BotFailedError
+from bot_runner.failure import BotFailedError, unusable
 from bot_runner.loading import find_program
 from bot_runner.programs import Program
 from toolkit.lifecycle import FailureClass
@@ -120,7 +120,7 @@ async def run(run: Run) -> None:
     try:
         notify = NotifySocket(notify_socket, run)
     except OSError as error:
-        raise BotFailedError(FailureClass.TEMPORARY, f"{notify_socket}: {error.strerror}") from None
+        raise unusable(notify_socket, error) from None
     try:
         program = Program(path, argv, environment(run, notify_socket))
         run.own(program.pid)

@@ -289,6 +289,19 @@ def test_a_reader_that_leaves_is_no_error():
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(closed):
+    shell = f"{TOOLKIT} system commands {closed}"
+    assert subprocess.run(shell, shell=True, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def test_output_that_cannot_be_written_is_told_as_that():
+    shell = f"{TOOLKIT} system commands > /dev/full"
+    done = subprocess.run(shell, shell=True, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output cannot be written: No space left on device\n")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell, tmp_path):
     toolkit("init", tmp_path)

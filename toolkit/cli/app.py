@@ -81,7 +81,16 @@ def options(
 
 def main() -> None:
     """Run the command line; every error ends here, as an exit code and words."""
+    _open_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    """Have the standard streams that the caller closed lead nowhere: files would get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8"))  # noqa: SIM115  it stays open
 
 
 def run(arguments: list[str]) -> int:

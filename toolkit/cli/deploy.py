@@ -103,7 +103,7 @@ def _deploy(call: Invocation, wait: float, take_over: bool, as_json: bool, *, la
         _show_report(report)
     if caution := supervisor.fleeting():
         note(f"note: {caution}")
-    if report.unready:
+    if report.unready or report.ailing:
         raise typer.Exit(ExitCode.UNHEALTHY)
 
 

@@ -5,9 +5,13 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Self, TextIO
 
+from toolkit.errors import ToolkitError
+
 _KILO = 1000
+_ELSEWHERE = "what was asked for is done as far as it was told; have the output go elsewhere"
 _GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
 # What a terminal would obey, all but tabs and line breaks, or what has it show something else than stands
 # there: text turned round (UAX #9), line breaks of other kinds, what is not seen at all. Joiners stay:
@@ -37,12 +41,12 @@ def shown(text: str) -> str:
 
 def echo(text: str = "") -> None:
     """A line on standard output, flushed where somebody follows it."""
-    _write(sys.stdout, shown(text))
+    _write(shown(text))
 
 
 def note(text: str) -> None:
     """A line on standard error, which leaves standard output to what was asked for."""
-    _write(sys.stderr, shown(text))
+    _remark(f"{shown(text)}\n")
 
 
 def emit_json(value: dict[str, Any]) -> None:
@@ -58,14 +62,26 @@ def json_text(value: object, indent: int | None = None) -> str:
 
 def error(message: str, hint: str = "") -> None:
     """An error, and what to do about it."""
-    _write(sys.stderr, f"{_painted('error:', _RED, _coloured(sys.stderr))} {shown(message)}")
+    _remark(f"{_painted('error:', _RED, _coloured(sys.stderr))} {shown(message)}\n")
     if hint:
         note(f"hint: {hint}")
 
 
-def _write(stream: TextIO, line: str) -> None:
-    stream.write(f"{line}\n")
-    stream.flush()
+def _write(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        raise ToolkitError(f"standard output cannot be written: {fault.strerror}", _ELSEWHERE) from None
+
+
+def _remark(text: str) -> None:
+    # Whoever reads it may have left, which is no reason to leave a change half done.
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def table(
@@ -90,10 +106,10 @@ def table(
             _painted(cell, STATE_COLOURS.get(cell, ""), colour) + " " * (width - len(cell))
             for cell, width in zip(line, widths, strict=False)
         ]
-        _write(sys.stdout, "  ".join(cells).rstrip())
+        _write("  ".join(cells).rstrip())
         for name, cell in zip(lines[0][beside:], line[beside:], strict=True):
             if number and cell not in ("", "-"):
-                _write(sys.stdout, f"  {name.lower()}: {cell}")
+                _write(f"  {name.lower()}: {cell}")
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
@@ -156,15 +172,13 @@ class Progress:
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` bots have settled."""
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r{self._what}: {done}/{total} ")
-            sys.stderr.flush()
+            _remark(f"\r{self._what}: {done}/{total} ")
             self._shown = True
 
     def clear(self) -> None:
         """Take the line away, so that other text can stand there."""
         if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            _remark("\r\x1b[K")
             self._shown = False
 
     def line(self, text: str) -> None:

@@ -12,18 +12,20 @@ from toolkit.deploy.edited import Edited, edited, in_text, kept_otherwise, moved
 from toolkit.deploy.leftovers import sweep
 from toolkit.deploy.observed import in_force
 from toolkit.deploy.owner import need_owner
-from toolkit.deploy.plan import Action, InForce, Step, plan
+from toolkit.deploy.plan import Action, InForce, Step, Wanted, plan
 from toolkit.deploy.prepare import Prepared, prepare
 from toolkit.deploy.room import make_sure
 from toolkit.deploy.work import Options, Report, Work
 from toolkit.errors import RefusedError
 from toolkit.files import remove_unfinished
 from toolkit.fleet.model import Fleet
+from toolkit.lifecycle import State
 from toolkit.lock import changing
 from toolkit.paths import FleetPaths
 from toolkit.place import PRIVATE_SUPERVISORD
 from toolkit.revisions import Applied, Written
 
+_AILING = (State.BACKOFF, State.QUARANTINED)
 _NOT_OURS = "name this fleet otherwise, or pass --take-over to deploy it from here on"
 
 
@@ -58,6 +60,7 @@ def deploy(fleet: Fleet, paths: FleetPaths, backend: Backend, options: Options) 
         work = Work(prepared, backend, history, options, by_path, seen.have, altered, seen.links, hold.tell)
         work.touched.extend(found)
         report = Report(steps, altered=altered, edited=seen.edited, touched=work.touched)
+        report.ailing = _ailing(seen, prepared.wanted)
         history.claim(fleet.file)
         number = history.holding(prepared.files) if alive else None
         if number and all(step.action is Action.NOTHING for step in steps):
@@ -108,6 +111,12 @@ class _Seen:
     def edited(self) -> list[Edited]:
         """All that is to be put back."""
         return [*self.missed, *self.links]
+
+
+def _ailing(seen: _Seen, wanted: Mapping[str, Wanted]) -> list[str]:
+    """The bots that are to run, are left as they are, and do not run well."""
+    left = [step.bot for step in seen.steps if step.action is Action.NOTHING]
+    return [bot for bot in left if seen.have[bot].state in _AILING and not wanted[bot].held]
 
 
 def _look(

@@ -55,6 +55,7 @@ class Report:
         touched: the files that were written or taken away.
         views: the bots that were started, as they were found at the end.
         untouched: bots whose restart was not begun, because one before them did not get ready.
+        ailing: bots that the deploy leaves as they are, and that do not run well: see their steps' reasons.
     """
 
     steps: list[Step]
@@ -64,6 +65,7 @@ class Report:
     touched: Sequence[Path] = ()
     views: list[BotView] = field(default_factory=list)
     untouched: list[str] = field(default_factory=list)
+    ailing: Sequence[str] = ()
 
     @property
     def put_back(self) -> list[Edited]:

@@ -120,11 +120,13 @@ def _read_file(path: str) -> str | None:
         hint = "write the token to it, mode 0600; the path is relative to this file"
         raise _TokenFileError(f"cannot be read: {error.strerror}", hint) from None
     try:
-        _refuse_open_mode(os.fstat(descriptor).st_mode, path)
-        data = os.read(descriptor, MAX_TOKEN_BYTES)
+        data, mode = os.read(descriptor, MAX_TOKEN_BYTES), os.fstat(descriptor).st_mode
     finally:
         os.close(descriptor)
-    return checked(data.decode("utf-8", "replace"), "the file")
+    # First: what holds no token, as /etc/passwd, may well be for everyone to read.
+    token = checked(data.decode("utf-8", "replace"), "the file")
+    _refuse_open_mode(mode, path)
+    return token
 
 
 def _refuse_open_mode(mode: int, path: str) -> None:

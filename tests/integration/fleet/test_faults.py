@@ -108,6 +108,25 @@ def test_up_removes_units_that_a_lost_database_forgot_and_no_others(up):
     assert other.exists()
 
 
+def test_a_change_goes_on_though_nobody_reads_how_far_it_is(up):
+    up.edit("greeting: Hello", "greeting: Moin")
+    before = up.pids()
+    with open("/dev/full", "w") as full:
+        assert "revision 2" in up.start("deploy", stderr=full).communicate(timeout=120)[0]
+    after = up.pids()
+    assert {bot for bot in after if after[bot] != before[bot]} == {"alice", "carol"}
+    up.run("verify")
+
+
+def test_a_bot_whose_token_file_is_gone_is_not_taken_down(up):
+    token = up.folder / "secrets/bob.token"
+    token.rename(up.folder / "away")
+    before = up.pids()
+    told = up.run("admin", "restart-bot", "all", code=4).stderr
+    assert told.startswith(f"error: bob: its token file {token} is not there\nhint: write the token to it")
+    assert up.pids() == before
+
+
 def test_a_damaged_database_is_told_in_words(up):
     (up.home / "fleet.db").write_bytes(b"not a database" * 1000)
     for extra in ("fleet.db-wal", "fleet.db-shm"):
@@ -367,13 +386,13 @@ def test_a_runner_that_cannot_be_loaded_is_told_with_its_last_words(up, eventual
 def test_what_the_hint_says_helps_once_the_cause_is_mended(up, eventually):
     token = up.folder / "secrets" / "alice.token"
     token.rename(token.with_name("away"))
-    up.run("admin", "restart-bot", "alice", code=3)
+    os.kill(up.pids()["alice"], signal.SIGKILL)
     eventually(lambda: "EXITED" in up.supervisorctl("status", "test-alice"))
     told = up.run("bot", "status", "alice", code=3).stdout
     assert f"bad configuration: token: {token}" in told
     hint = next(line for line in told.splitlines() if " hint:" in line)
     token.with_name("away").rename(token)
-    deploy = up.run("deploy")
+    deploy = up.run("deploy", code=3)
     assert "nothing to do" in deploy.stdout
     command = "toolkit admin start-bot alice"
     assert f"`{command}`" in hint

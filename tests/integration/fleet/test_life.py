@@ -79,6 +79,9 @@ def test_a_refused_token_is_tried_once_and_the_others_run_on(operator, eventuall
     assert record["total_starts"] == 1
     assert {bot: pid for bot, pid in operator.pids().items() if bot != "bob"} == others
     assert "quarantined" in operator.run("plan").stdout
+    assert "bob: quarantined; `toolkit admin start-bot bob`" in operator.run("deploy", code=3).stderr
+    operator.run("admin", "stop-bot", "bob")
+    operator.run("deploy")
     operator.sandbox.allow(operator.bot_id("bob"))
     operator.run("admin", "start-bot", "bob")
     assert operator.states() == THREE
