@@ -58,6 +58,7 @@ def view_of_silence(
     *,
     now: float,
     made: bool = False,
+    stands_still: bool = False,
 ) -> BotView:
     """A bot that does not answer, as its supervisor and its run record tell it. Pure.
 
@@ -66,12 +67,15 @@ def view_of_silence(
         silence: why it does not answer.
         now: seconds since the epoch.
         made: whether its process has made its control socket.
+        stands_still: whether its process is stopped, as by SIGSTOP.
     """
     lost = made and silence.kind is FailureKind.NOT_RUNNING
     end = _end_not_seen_yet(unit, record)
     youth = "" if lost or end else _youth(backend, unit, record, silence, now)
     comes_back = backend == "supervisord" and now - unit.since < _RESPAWN_S
     state, reason = _silent_state(unit, silence, youth, comes_back=comes_back)
+    if stands_still and unit.phase in (Phase.RUNNING, Phase.STARTING):
+        state, reason = State.DEGRADED, f"its process is stopped: `kill -CONT {unit.pid}` has it go on"
     if end:
         state, reason = State.STOPPING if end.kind == "stopped" else State.BACKOFF, ""
     failure = None

@@ -12,6 +12,7 @@ from toolkit.ipc import listening
 from toolkit.ipc.client import Asked, Failure, FailureKind, ask_many
 from toolkit.lifecycle import State
 from toolkit.paths import FleetPaths
+from toolkit.processes import is_stopped
 from toolkit.view import BotView, is_untold, with_words
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def _view(
     if not isinstance(answer, Failure):
         return view_of_answer(kind, backend, unit, answer)
     record = _record(paths, unit.bot)
-    view = view_of_silence(kind, backend, unit, record, answer, now=time.time(), made=made)
+    still = unit.pid is not None and is_stopped(unit.pid)
+    view = view_of_silence(
+        kind, backend, unit, record, answer, now=time.time(), made=made, stands_still=still
+    )
     return with_words(view, _last_words(paths.stray_log(unit.bot), record)) if is_untold(view) else view
 
 

@@ -55,6 +55,7 @@ def test_a_pause_that_got_no_answer_has_no_effect_later(up, eventually):
     try:
         told = up.run("admin", "pause-bot", "bob", code=3).stdout
         assert "not paused: no answer within 5 s" in told
+        assert up.bots()["bob"]["reason"] == f"its process is stopped: `kill -CONT {bob}` has it go on"
     finally:
         os.kill(bob, signal.SIGCONT)
     # What comes later on the control socket is answered later.
