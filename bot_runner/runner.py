@@ -329,11 +329,11 @@ class Runner:
         if lock.try_take():
             return True
         wait_s = self._bot.stop_s + MARGIN_S
-        self._vitals.waits(f"another process on this machine polls as bot {lock.bot_id}; waiting for its end")
+        self._vitals.waits(f"{lock.holder()} polls as bot {lock.bot_id}; waiting for its end")
 
         async def take() -> None:
             if not await lock.take(wait_s):
-                reason = f"another process on this machine polls as bot {lock.bot_id}"
+                reason = f"{lock.holder()} polls as bot {lock.bot_id}"
                 raise BotFailedError(FailureClass.CONFLICT, reason)
 
         return await self._stop.race(take())

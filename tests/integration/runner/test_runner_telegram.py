@@ -259,7 +259,7 @@ def test_two_runners_never_poll_with_one_token(bot, sandbox):
     first = bot.runner
     twin = bot.twin()
     twin.start()
-    twin.until("INITIALIZING", f"polls as bot {bot.id}")
+    twin.until("INITIALIZING", f"({bot.path}, pid {first.pid}) polls as bot {bot.id}; waiting for its end")
     assert sandbox.counters(bot.id)["overlapping_polls"] == 0
     first.send_signal(signal.SIGTERM)
     twin.until("RUNNING")
@@ -271,6 +271,7 @@ def test_two_runners_with_one_token_end_in_conflict(bot):
     twin = bot.twin().change(stop_s=1.0)
     twin.start()
     assert twin.ended() == FailureClass.CONFLICT.code
+    assert f"({bot.path}, pid {bot.runner.pid}) polls as bot {bot.id}" in twin.record().last_exit.reason
     assert bot.ask("health")["state"] == "RUNNING"
 
 
