@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bot_runner.process import is_zombie, tree
-from toolkit.processes import arguments, ended, opened
+from toolkit.processes import arguments, ended, opened, send
 
 # In the environment of everything that a bot starts; its value is the bot's control socket.
 MARKER = "BOT_TOOLKIT_BOT"
@@ -97,7 +97,7 @@ def end_leftovers(pids: list[int], patience_s: float, deadline_s: float) -> None
         left = [process for pid in pids if (process := stack.enter_context(opened(pid))) is not None]
         for number, seconds in ((signal.SIGTERM, patience_s), (signal.SIGKILL, deadline_s - patience_s)):
             for process in left:
-                with suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(process, number)
+                with suppress(PermissionError):
+                    send(process, number)
             end = time.monotonic() + seconds
             left = [each for each in left if not ended(each, max(0.0, end - time.monotonic()))]

@@ -329,11 +329,14 @@ class Runner:
         if lock.try_take():
             return True
         wait_s = self._bot.stop_s + MARGIN_S
-        self._vitals.waits(f"{lock.holder()} polls as bot {lock.bot_id}; waiting for its end")
+
+        def told() -> str:
+            return f"{self._redact.line(lock.holder())} polls as bot {lock.bot_id}"
+
+        self._vitals.waits(f"{told()}; waiting for its end")
 
         async def take() -> None:
             if not await lock.take(wait_s):
-                reason = f"{lock.holder()} polls as bot {lock.bot_id}"
-                raise BotFailedError(FailureClass.CONFLICT, reason)
+                raise BotFailedError(FailureClass.CONFLICT, told())
 
         return await self._stop.race(take())

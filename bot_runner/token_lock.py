@@ -43,7 +43,7 @@ class TokenLock:
         pid = holder(self._name)
         words = [os.fsdecode(word) for word in arguments(pid) if word] if pid else []
         # A runner's last argument is its bot file, whose path tells the fleet and the bot.
-        return f"another process on this machine ({words[-1]}, pid {pid})" if words else _ANOTHER
+        return f"{_ANOTHER} ({words[-1]}, pid {pid})" if words else _ANOTHER
 
     def release(self) -> None:
         """Let go of it."""

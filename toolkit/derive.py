@@ -73,20 +73,13 @@ def view_of_silence(
     end = _end_not_seen_yet(unit, record)
     youth = "" if lost or end else _youth(backend, unit, record, silence, now)
     comes_back = backend == "supervisord" and now - unit.since < _RESPAWN_S
-    state, reason = _silent_state(unit, silence, youth, comes_back=comes_back)
-    if stands_still and unit.phase in (Phase.RUNNING, Phase.STARTING):
-        state, reason = State.DEGRADED, f"its process is stopped: `kill -CONT {unit.pid}` has it go on"
+    state, reason = _silent_state(unit, silence, youth, comes_back=comes_back, stands_still=stands_still)
     if end:
         state, reason = State.STOPPING if end.kind == "stopped" else State.BACKOFF, ""
     failure = None
     if state in (State.FAILED, State.QUARANTINED, State.BACKOFF):
-        last = record.last_exit
-        if last and unit.exit_code not in (None, last.code):
-            last = None  # that run left no record: it could not even begin
-        # A runner that could not even read its bot file has left no record of that end, but its exit code.
-        failure = FailureClass.of_code(unit.exit_code) or (FailureClass.of(last.failure) if last else None)
-        told = last.reason if last and (failure is None or last.failure == failure.name) else ""
-        reason = ": ".join(filter(None, (failure.words if failure else "", told))) or reason
+        failure, words = _failure_of(unit, record)
+        reason = words or reason
         if failure and not failure.restart_helps:
             state = State.QUARANTINED
     gone = state is State.DEGRADED and silence.kind is FailureKind.NOT_RUNNING
@@ -167,13 +160,29 @@ def _youth(backend: str, unit: UnitStatus, record: "RunRecord", silence: Failure
     return "its process has just begun" + (f": {silence.message}" if missing else "")
 
 
-def _silent_state(unit: UnitStatus, answer: Failure, youth: str, *, comes_back: bool) -> tuple[State, str]:
+def _failure_of(unit: UnitStatus, record: "RunRecord") -> tuple[FailureClass | None, str]:
+    """What the last run failed with, where that is known, and in words."""
+    last = record.last_exit
+    if last and unit.exit_code not in (None, last.code):
+        last = None  # that run left no record: it could not even begin
+    # A runner that could not even read its bot file has left no record of that end, but its exit code.
+    failure = FailureClass.of_code(unit.exit_code) or (FailureClass.of(last.failure) if last else None)
+    told = last.reason if last and (failure is None or last.failure == failure.name) else ""
+    return failure, ": ".join(filter(None, (failure.words if failure else "", told)))
+
+
+def _silent_state(
+    unit: UnitStatus, answer: Failure, youth: str, *, comes_back: bool, stands_still: bool
+) -> tuple[State, str]:
     """The state of a bot that does not answer, by its supervisor alone.
 
     Parameters:
         comes_back: whether one that has ended may be about to be started again.
+        stands_still: as of ``view_of_silence``.
     """
     match unit.phase:
+        case Phase.RUNNING | Phase.STARTING if stands_still:
+            return State.DEGRADED, f"its process is stopped: `kill -CONT {unit.pid}` has it go on"
         case Phase.RUNNING | Phase.STARTING if youth:
             return State.STARTING, youth
         case Phase.RUNNING if answer.kind is FailureKind.NOT_RUNNING:

@@ -2,8 +2,9 @@
 
 import os
 import select
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -36,6 +37,19 @@ def opened(pid: int) -> Iterator[int | None]:
         yield process
     finally:
         os.close(process)
+
+
+def send(process: int, number: signal.Signals) -> None:
+    """Signal a process; one that has ended meanwhile is no error.
+
+    Parameters:
+        process: its pidfd.
+
+    Raises:
+        PermissionError: it is another user's.
+    """
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, number)
 
 
 def ended(process: int, deadline_s: float) -> bool:

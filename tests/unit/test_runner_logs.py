@@ -218,3 +218,13 @@ def test_no_token_is_cut_in_two_where_a_long_line_is(before, size):
     assert SECRET[:8] not in whole
     assert SECRET[-4:] not in whole
     assert whole.count("x") == before
+
+
+@pytest.mark.parametrize("missing", range(1, 9))
+def test_of_a_token_whose_end_comes_later_no_end_is_printed(missing):
+    redact = Redactor()
+    redact.learn(TOKEN)
+    cutter = LineCutter(redact)
+    data = b"x" * (2 * MAX_PIECE) + b" " + TOKEN.encode()
+    found = [*cutter.feed(data[:-missing]), *cutter.feed(data[-missing:] + b" " + b"y" * MAX_PIECE)]
+    assert "".join([*found, *cutter.rest()]).rstrip("y").endswith("x 123456789:*** ")

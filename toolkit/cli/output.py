@@ -11,7 +11,7 @@ from typing import Any, Self, TextIO
 from toolkit.errors import ToolkitError
 
 _KILO = 1000
-_ELSEWHERE = "what was asked for is done as far as it was told; have the output go elsewhere"
+_ELSEWHERE = "have the output go elsewhere; `toolkit bot list` tells how the bots are"
 _GREEN, _YELLOW, _RED, _DIM = "32", "33", "31", "2"
 # What a terminal would obey, all but tabs and line breaks, or what has it show something else than stands
 # there: text turned round (UAX #9), line breaks of other kinds, what is not seen at all. Joiners stay:

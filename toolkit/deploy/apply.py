@@ -7,9 +7,7 @@ from collections.abc import Mapping
 
 from toolkit.deploy.plan import Action, InForce, Step
 from toolkit.deploy.work import Report, Work
-from toolkit.files import first_line
 from toolkit.lifecycle import State
-from toolkit.render.supervisord_marks import is_ours
 
 COMING = (State.STARTING, State.INITIALIZING, State.RELOADING)
 
@@ -112,9 +110,12 @@ def _start_all(work: Work, steps: list[Step], report: Report) -> None:
 
 def _take_away_forgotten(work: Work) -> None:
     """Remove units of bots that left the fleet, and of which no record tells: a database may be lost."""
+    # A private supervisord alone is launched; others need not load what knows of it.
+    from toolkit.backends.supervisord.ownership import installed
+
     wanted = {work.paths.unit(bot) for bot in work.prepared.wanted}
-    for unit in sorted(set(work.paths.units.glob(work.paths.unit("*").name)) - wanted):
-        if is_ours(first_line(unit), work.paths.fleet):
+    for unit in installed(work.paths):
+        if unit not in wanted:
             work.options.tell(f"{unit}: removed, as no bot of the fleet has it")
             work.remove(unit)
 

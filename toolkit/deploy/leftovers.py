@@ -3,13 +3,13 @@
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from toolkit.deploy.stopping import stop_s
 from toolkit.errors import BackendError
 from toolkit.ipc.client import ask_many
 from toolkit.paths import FleetPaths
-from toolkit.processes import ended, opened
+from toolkit.processes import ended, opened, send
 from toolkit.run_record import living, read
 
 ANSWER_S = 1.0
@@ -34,8 +34,7 @@ def sweep(paths: FleetPaths) -> list[str]:
         ask_many(sockets, "stop", timeout_s=ANSWER_S, lapses=False)
         left = _outliving(processes, stop_s(paths, list(running)))
         for process in left.values():
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(process, signal.SIGKILL)
+            send(process, signal.SIGKILL)
         left = _outliving(left, _KILL_S)
     if left:
         names = ", ".join(f"{bot} (pid {running[bot]})" for bot in left)

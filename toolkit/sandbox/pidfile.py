@@ -9,7 +9,6 @@ left is told from one of somebody else, which is neither removed nor replaced.
 import fcntl
 import os
 import re
-import select
 import signal
 import struct
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from toolkit.errors import OddFileError, RefusedError, ToolkitError, UsageError
 from toolkit.files import remove, write_atomically
+from toolkit.processes import ended, opened, send
 from toolkit.regular_files import open_regular, read_regular
 
 STOP_DEADLINE = 10.0
@@ -112,24 +112,20 @@ def stop(pid_file: Path) -> bool:
             _refuse_others(pid_file, number)
             remove(pid_file)
         return False
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
+    with opened(pid) as process:
+        if process is None:
+            return True
         # Now that the process is pinned, it is asked once more whether it is the one.
         if holder(pid_file) == pid:
             _terminate(process, pid)
-        if not select.select([process], [], [], STOP_DEADLINE)[0]:
+        if not ended(process, STOP_DEADLINE):
             raise ToolkitError(f"the sandbox (pid {pid}) does not end", f"kill -9 {pid}")
-    finally:
-        os.close(process)
     return True
 
 
 def _terminate(process: int, pid: int) -> None:
     try:
-        signal.pidfd_send_signal(process, signal.SIGTERM)
+        send(process, signal.SIGTERM)
     except PermissionError:
         hint = "run it as the user that started it"
         raise RefusedError(f"the sandbox (pid {pid}) is another user's", hint) from None

@@ -1,14 +1,13 @@
 """The private supervisord's end, also where it cannot be asked for it."""
 
 import signal
-from contextlib import suppress
 from pathlib import Path
 
 from toolkit.backends.supervisord.finding import is_ours, running_pid
 from toolkit.backends.supervisord.launching import clear
 from toolkit.errors import BackendError
 from toolkit.paths import FleetPaths
-from toolkit.processes import ended, opened
+from toolkit.processes import ended, opened, send
 
 
 def terminate(paths: FleetPaths, deadline_s: float) -> None:
@@ -27,12 +26,12 @@ def terminate(paths: FleetPaths, deadline_s: float) -> None:
         if process is None or not is_ours(pid, paths):
             return
         # Told first: one that is ending starts no program anew.
-        _signal(process, signal.SIGTERM)
+        send(process, signal.SIGTERM)
         for child in _children(pid):
             # It would stop them one after another. One that is no program yet has to wait for that.
             with opened(child) as program:
                 if program is not None and child in _children(pid) and not is_ours(child, paths):
-                    _signal(program, signal.SIGTERM)
+                    send(program, signal.SIGTERM)
         wait_gone(process, deadline_s)
     clear(paths)
 
@@ -48,16 +47,11 @@ def wait_gone(process: int, deadline_s: float) -> None:
     """
     if ended(process, deadline_s):
         return
-    _signal(process, signal.SIGKILL)
+    send(process, signal.SIGKILL)
     if not ended(process, deadline_s=5.0):
         raise BackendError(
             "supervisord does not end, even when killed", "is its disk or network mount stuck?"
         )
-
-
-def _signal(process: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process, number)
 
 
 def _children(pid: int) -> list[int]:
